@@ -1,0 +1,65 @@
+# The commands of the house. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STATE ?= .snowmelt
+DATA ?=
+export SNOWMELT_STATE_DIR := $(STATE)
+
+PROTOS := $(shell cd protos 2>/dev/null && find snowmelt -name '*.proto' | sort)
+STUBS = $(BIN)/python -m grpc_tools.protoc -Iprotos \
+  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
+
+.PHONY: help up down test lint bench clean lock stubs install install-dev
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.installed: requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "$(CURDIR)" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/snowmelt-checkout.pth
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/.installed ## the virtual environment, from the hash-locked requirements
+
+install-dev: $(VENV)/.installed-dev ## the same, with what tests and lint need
+
+up: $(VENV)/.installed ## everything, on this machine; DATA=PATH brings your own data
+	@$(BIN)/python -m snowmelt.cli.main up $(if $(DATA),--data "$(DATA)")
+
+down: ## drain both lanes, then stop everything
+	@$(BIN)/python -m snowmelt.cli.main down
+
+test: $(VENV)/.installed-dev ## the whole suite
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## style, types, contracts, protos, drift of the stubs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy snowmelt services feature_repo
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code --path protos/snowmelt
+	@$(MAKE) --no-print-directory stubs
+	git diff --exit-code -- snowmelt/api buf
+
+bench: $(VENV)/.installed-dev ## measure: ratios against named rivals
+	$(BIN)/python -m snowmelt.cli.main bench all
+
+stubs: $(VENV)/.installed-dev ## Python stubs and type stubs out of protos/
+	$(STUBS) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
+	$(STUBS) --python_out=. --mypy_out=quiet:. buf/validate/validate.proto
+
+lock: ## resolve the requirements anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" -q pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make lock" -q --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove the state of the one-command mode
+	rm -rf $(STATE)

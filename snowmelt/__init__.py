@@ -1,0 +1,1 @@
+"""Snowmelt: a real-time recommender backend, and the stream engine for Feast."""

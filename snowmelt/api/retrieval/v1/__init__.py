@@ -1,0 +1,1 @@
+"""Generated stubs; the protos say what they mean."""

@@ -1,0 +1,1 @@
+"""The field's words: what every other room speaks, pure and without I/O."""

@@ -1,0 +1,1 @@
+"""How a process starts, is seen, is protected and stops."""
