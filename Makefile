@@ -19,6 +19,8 @@ $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@echo "$(CURDIR)" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/snowmelt-checkout.pth
+	@printf '#!%s -P\nfrom snowmelt.cli.main import main\nmain()\n' "$(abspath $(BIN))/python" > $(BIN)/snowmelt
+	@chmod +x $(BIN)/snowmelt
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed

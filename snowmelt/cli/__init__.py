@@ -1,0 +1,1 @@
+"""The ``snowmelt`` command: one verb a file."""

@@ -1,0 +1,160 @@
+"""The state folder of the one-command mode: what runs, with which addresses, and the clock of its data."""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+PORTS = {
+    "gateway_grpc": 7050,
+    "gateway_rest": 7080,
+    "gateway_admin": 7081,
+    "gateway_admin_grpc": 7051,
+    "gateway_ops": 7082,
+    "retrieval": 7060,
+    "retrieval_ops": 7062,
+    "ranker": 7070,
+    "ranker_ops": 7072,
+    "ingest_lake_ops": 7091,
+    "ingest_features_ops": 7092,
+    "trainer_ops": 7093,
+    "redis": 16379,
+}
+
+
+class PortTaken(Exception):  # noqa: N818 - says what is, in the operator's words
+    """A port that is needed belongs to another process; exit code 69."""
+
+
+@dataclass
+class Run:
+    """What one ``snowmelt up`` has started; kept in run.json, so that other commands find it. No secrets."""
+
+    pid: int
+    started: float
+    environ: dict[str, str] = field(default_factory=dict)
+    children: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor that wrote this still runs."""
+        return _same_process(self.pid, self.started)
+
+
+class Home:
+    """The folder, 0700; every path of the embedded mode is made here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.logs = self.folder / "logs"
+        self.spans = self.folder / "traces.sqlite"
+        self._run = self.folder / "run.json"
+        self._clock = self.folder / "clock.json"
+        self._loaded = self.folder / "data_set.json"
+
+    def make(self) -> None:
+        """Creates the folder, readable by its owner alone."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def run(self) -> Run | None:
+        """What runs, or ran last; None where nothing ever did."""
+        found = _read(self._run)
+        return Run(**found) if found else None
+
+    def record(self, environ: Mapping[str, str], children: Mapping[str, int]) -> None:
+        """Notes what this process has started."""
+        me = psutil.Process()
+        _write(self._run, asdict(Run(me.pid, me.create_time(), dict(environ), dict(children))))
+
+    def forget(self) -> None:
+        """Nothing runs any more."""
+        self._run.unlink(missing_ok=True)
+
+    def clock_offset_ms(self) -> int | None:
+        """The offset that the loaded data set asked for; None before anything was loaded."""
+        found = _read(self._clock)
+        return int(found["offset_ms"]) if found else None
+
+    def set_clock_offset_ms(self, offset_ms: int) -> None:
+        """Keeps the offset: every process reads the same clock from now on."""
+        _write(self._clock, {"offset_ms": offset_ms})
+
+    def data_set(self) -> dict[str, object]:
+        """What was loaded: name, source, counts, and whether loading was finished; empty before."""
+        return _read(self._loaded)
+
+    def set_data_set(self, said: Mapping[str, object]) -> None:
+        """Notes what is loaded."""
+        _write(self._loaded, dict(said))
+
+
+def end_leftovers(run: Run) -> list[str]:
+    """Ends what a supervisor that was killed has left running, by pid and start; returns the names."""
+    ended = []
+    for name, pid in run.children.items():
+        try:
+            process = psutil.Process(pid)
+            if process.create_time() >= run.started:
+                process.terminate()
+                process.wait(5)
+                ended.append(name)
+        except psutil.NoSuchProcess:
+            continue
+        except psutil.TimeoutExpired:
+            process.kill()
+            ended.append(name)
+    return ended
+
+
+def choose_ports(free: bool) -> dict[str, int]:
+    """The fixed ports after a look that nobody else has them, or any free ones.
+
+    Raises:
+        PortTaken: naming the port and what it is for.
+    """
+    chosen: dict[str, int] = {}
+    held: list[socket.socket] = []
+    try:
+        for name, port in PORTS.items():
+            sock = socket.socket()
+            held.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind(("127.0.0.1", 0 if free else port))
+            except OSError:
+                raise PortTaken(f"port {port} ({name.replace('_', ' ')}) is taken by another process") from None
+            chosen[name] = sock.getsockname()[1]
+    finally:
+        for sock in held:
+            sock.close()
+    return chosen
+
+
+def _same_process(pid: int, started: float) -> bool:
+    try:
+        return bool(abs(psutil.Process(pid).create_time() - started) < 1.0)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return dict(found)
+
+
+def _write(path: Path, value: Mapping[str, object]) -> None:
+    partial = path.with_suffix(".partial")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        json.dump(value, out, indent=1)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(path)

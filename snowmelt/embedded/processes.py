@@ -1,0 +1,151 @@
+"""Processes under one supervisor: started in order, restarted with backoff, stopped in the opposite order."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+STEADY_S = 30.0
+"""A process that lived so long has its backoff forgotten."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to run, and how to see that it is ready; ``ready`` is asked again and again and may raise nothing."""
+
+    name: str
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    ready: Callable[[], bool] = lambda: True
+
+
+class StartError(Exception):
+    """A process ended, or did not become ready in time; the message names its log."""
+
+
+@dataclass
+class _Child:
+    spec: Spec
+    log: Path
+    process: subprocess.Popen[bytes]
+    started: float
+    failures: int = 0
+    restart_at: float = 0.0
+    stopping: bool = field(default=False)
+
+
+class Supervisor:
+    """Runs processes until told to stop. ``say`` gets one line for each thing that an operator should know."""
+
+    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._logs = logs
+        self._say = say
+        self._children: dict[str, _Child] = {}
+        self._lock = threading.RLock()
+        self._done = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self._watcher.start()
+
+    def start(self, spec: Spec, timeout_s: float = 60.0) -> None:
+        """Starts a process and waits until it is ready.
+
+        Raises:
+            StartError: it ended first, or was not ready in time.
+        """
+        self.launch(spec)
+        self.wait_ready(spec.name, timeout_s)
+
+    def launch(self, spec: Spec) -> None:
+        """Starts a process without waiting for it."""
+        log = self._logs / f"{spec.name}.log"
+        with self._lock:
+            self._children[spec.name] = _Child(spec, log, self._spawn(spec, log), time.monotonic())
+
+    def wait_ready(self, name: str, timeout_s: float = 60.0) -> None:
+        """Waits until a launched process is ready.
+
+        Raises:
+            StartError: it ended first, or was not ready in time.
+        """
+        child = self._children[name]
+        deadline = time.monotonic() + timeout_s
+        while not child.spec.ready():
+            code = child.process.poll()
+            if code is not None and code != 0:
+                raise StartError(f"{name} ended with exit code {code}: {_last_line(child.log)} (log: {child.log})")
+            if time.monotonic() > deadline:
+                raise StartError(f"{name} was not ready after {timeout_s:.0f} s (log: {child.log})")
+            time.sleep(0.05)
+
+    def pids(self) -> dict[str, int]:
+        """The process id of everything that runs."""
+        with self._lock:
+            return {n: c.process.pid for n, c in self._children.items() if c.process.poll() is None}
+
+    def stop(self, names: Sequence[str], timeout_s: float) -> list[str]:
+        """Asks processes to end, all at once, and kills those that have not after ``timeout_s``; returns the killed."""
+        with self._lock:
+            children = [self._children[n] for n in names if n in self._children]
+            for child in children:
+                child.stopping = True
+                if child.process.poll() is None:
+                    child.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + timeout_s
+        killed = []
+        for child in children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+                killed.append(child.spec.name)
+        return killed
+
+    def close(self) -> None:
+        """Stops whatever still runs, newest first, and the watching."""
+        self._done.set()
+        self._watcher.join()
+        for name in reversed(list(self._children)):
+            self.stop([name], 3.0)
+
+    def _spawn(self, spec: Spec, log: Path) -> subprocess.Popen[bytes]:
+        with log.open("ab") as out:
+            os.chmod(log, 0o600)  # noqa: PTH101 - an open file's mode, before anything is written
+            # A session of its own: Ctrl-C reaches the supervisor alone, which then stops the rest in order.
+            return subprocess.Popen(
+                list(spec.argv), env=dict(spec.environ), stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.1):
+            with self._lock:
+                for child in self._children.values():
+                    self._mend(child, time.monotonic())
+
+    def _mend(self, child: _Child, now: float) -> None:
+        code = child.process.poll()
+        if code is None or child.stopping:
+            return
+        if not child.restart_at:
+            if now - child.started > STEADY_S:
+                child.failures = 0
+            wait = BACKOFF_S[min(child.failures, len(BACKOFF_S) - 1)]
+            child.failures += 1
+            child.restart_at = now + wait
+            said = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+            self._say(f"{child.spec.name} ended {said}; it starts again in {wait:g} s (log: {child.log})")
+        elif now >= child.restart_at:
+            child.process = self._spawn(child.spec, child.log)
+            child.started, child.restart_at = now, 0.0
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"
