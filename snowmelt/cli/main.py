@@ -16,7 +16,7 @@ from snowmelt.runtime.config import ConfigError
 VERBS = {
     "up": ("up", "Start everything on this machine, with data, and keep it running"),
     "down": ("down", "Drain both lanes, then stop everything"),
-    "status": ("status", "Ready or not and why, what was produced, landed and applied, lag, release, ages"),
+    "status": ("status", "Ready or not and why; what was produced, landed, applied; ages"),
     "load": ("load", "Send a data set through Kafka"),
     "recommend": ("recommend", "A slate for a user or an anonymous session"),
     "event": ("event", "Record something that a user did"),
