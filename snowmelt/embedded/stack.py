@@ -1,0 +1,170 @@
+"""The whole system on one machine: what runs, in which order it starts, and how it drains and stops."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from snowmelt.embedded import redis_server
+from snowmelt.embedded.collector import Collector, SpanStore
+from snowmelt.embedded.home import Home, choose_ports
+from snowmelt.embedded.processes import Spec, StartError, Supervisor
+
+SERVICES = ("ingest-lake", "ingest-features", "retrieval", "ranker", "gateway", "trainer")
+_STOP_FIRST = ("gateway", "trainer", "retrieval", "ranker")
+_LANES = ("ingest-lake", "ingest-features")
+DRAIN_S = 6.0
+
+
+class Stack:
+    """Starts and stops everything; ``say`` gets a line for each thing an operator should know."""
+
+    def __init__(self, home: Home, say: Callable[[str], None], *, free_ports: bool = False) -> None:
+        home.make()
+        self.home = home
+        self.ports = choose_ports(free_ports)
+        self.environ: dict[str, str] = {}
+        self._say = say
+        self._supervisor = Supervisor(home.logs, say)
+        self._collector = Collector(SpanStore(home.spans))
+        self._broker: subprocess.Popen[str] | None = None
+
+    def start_parts(self, clock_offset_ms: int) -> None:
+        """Starts Redis and the broker; afterwards ``environ`` holds every setting of a service.
+
+        Raises:
+            StartError: one of them did not start.
+        """
+        port = self.ports["redis"]
+        self.environ = self._settings(clock_offset_ms)
+        command = redis_server.command(self.home.folder / "redis", port)
+        self._supervisor.start(Spec("redis", command, os.environ.copy(), lambda: _redis_ready(port)))
+        # Not restarted: a mock cluster that ends takes its records along, and a new one would be another topic.
+        self._broker = subprocess.Popen(
+            [sys.executable, "-P", "-m", "snowmelt.embedded.broker"],
+            stdout=subprocess.PIPE, stderr=(self.home.logs / "broker.log").open("a"), text=True, start_new_session=True,
+        )  # fmt: skip
+        line = self._broker.stdout.readline() if self._broker.stdout else ""
+        if not line:
+            raise StartError(f"the broker did not start (log: {self.home.logs / 'broker.log'})")
+        said = json.loads(line)
+        self.environ["SNOWMELT_KAFKA_BOOTSTRAP"] = said["bootstrap"]
+        self.environ["SNOWMELT_KAFKA_INCARNATION"] = said["incarnation"]
+        self.record()
+
+    def start_services(self, names: tuple[str, ...] = SERVICES, timeout_s: float = 90.0) -> None:
+        """Starts services side by side and waits until each is ready.
+
+        Raises:
+            StartError: one ended or was not ready in time.
+        """
+        for name in names:
+            self._supervisor.launch(self._service(name))
+        self.record()
+        for name in names:
+            self._supervisor.wait_ready(name, timeout_s)
+
+    def record(self) -> None:
+        """Notes in the state folder what runs and where."""
+        pids = self._supervisor.pids()
+        if self._broker is not None:
+            pids["broker"] = self._broker.pid
+        self.home.record(self.environ, pids)
+
+    def stop(self, drained: Callable[[], bool]) -> None:
+        """Stops the doors, waits until both lanes have taken what was produced, then stops the lanes and the parts."""
+        self._supervisor.stop(_STOP_FIRST, 4.0)
+        deadline = time.monotonic() + DRAIN_S
+        while not drained():
+            if time.monotonic() > deadline:
+                self._say(f"the lanes were not drained after {DRAIN_S:.0f} s; what is missing is lost with this broker")
+                break
+            time.sleep(0.05)
+        killed = self._supervisor.stop(_LANES, 3.0)
+        for name in killed:
+            self._say(f"{name} did not end in time and was killed")
+        if self._broker is not None:
+            self._broker.terminate()
+            self._broker.wait()
+        self._supervisor.close()
+        self._collector.stop()
+        self.home.forget()
+
+    def _settings(self, clock_offset_ms: int) -> dict[str, str]:
+        def at(name: str) -> str:
+            return f"127.0.0.1:{self.ports[name]}"
+
+        folder = self.home.folder
+        return {
+            "SNOWMELT_EMBEDDED": "true",
+            "SNOWMELT_STATE_DIR": str(folder),
+            "SNOWMELT_LAKE_URL": str(folder / "lake"),
+            "SNOWMELT_RELEASES_URL": str(folder / "releases"),
+            "SNOWMELT_VIEWS_PATH": str(folder / "views.json"),
+            "SNOWMELT_TOKENS_PATH": str(folder / "tokens.json"),
+            "SNOWMELT_REDIS_URL": f"redis://{at('redis')}/0",
+            "SNOWMELT_CLOCK_OFFSET_MS": str(clock_offset_ms),
+            "SNOWMELT_GATEWAY_GRPC_ADDRESS": at("gateway_grpc"),
+            "SNOWMELT_GATEWAY_REST_ADDRESS": at("gateway_rest"),
+            "SNOWMELT_GATEWAY_ADMIN_ADDRESS": at("gateway_admin"),
+            "SNOWMELT_GATEWAY_OPS_ADDRESS": at("gateway_ops"),
+            "SNOWMELT_GATEWAY_RETRIEVAL_TARGET": at("retrieval"),
+            "SNOWMELT_GATEWAY_RANKER_TARGET": at("ranker"),
+            "SNOWMELT_RETRIEVAL_ADDRESS": at("retrieval"),
+            "SNOWMELT_RETRIEVAL_OPS_ADDRESS": at("retrieval_ops"),
+            "SNOWMELT_RANKER_ADDRESS": at("ranker"),
+            "SNOWMELT_RANKER_OPS_ADDRESS": at("ranker_ops"),
+            "SNOWMELT_TRAINER_OPS_ADDRESS": at("trainer_ops"),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", self._collector.endpoint),
+        }
+
+    def _service(self, name: str) -> Spec:
+        module, _, lane = name.partition("-")
+        environ = {**os.environ, **self.environ}
+        ops = self.ports[f"{name.replace('-', '_')}_ops"]
+        if lane:
+            environ["SNOWMELT_INGEST_LANE"] = lane
+            environ["SNOWMELT_INGEST_OPS_ADDRESS"] = f"127.0.0.1:{ops}"
+        argv = [sys.executable, "-P", "-m", f"services.{module}"]
+        return Spec(name, argv, environ, lambda: _alive(ops))
+
+
+def _alive(ops_port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", ops_port, timeout=1.0)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _redis_ready(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as link:
+            link.sendall(b"PING\r\n")
+            return link.recv(7) == b"+PONG\r\n"
+    except OSError:
+        return False
+
+
+def apply_features(environ: dict[str, str], repo: Path) -> None:
+    """Runs ``feast apply`` on the feature repository, in a process of its own: importing Feast takes seconds.
+
+    Raises:
+        StartError: Feast refused the definitions; the message is its own last line.
+    """
+    feast = Path(sys.executable).parent / "feast"
+    argv = [sys.executable, str(feast), "apply"]
+    done = subprocess.run(
+        argv, cwd=repo, env={**os.environ, **environ}, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise StartError(f"feast apply failed: {' '.join(last)}")
