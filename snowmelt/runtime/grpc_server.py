@@ -1,0 +1,127 @@
+"""A gRPC server with every limit said: policies, deadlines, sizes, health, and reflection in embedded mode alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection_pb2_grpc
+from grpc_reflection.v1alpha._async import ReflectionServicer
+
+from snowmelt.runtime import validation
+from snowmelt.runtime.auth import Policies, Policy, Role, Tokens, check_policies
+from snowmelt.runtime.bind import Tls, bind_address
+from snowmelt.runtime.config import Settings
+from snowmelt.runtime.grpc_call import Door, Handler, Room
+
+MAX_CALLS = 256
+MAX_METADATA_BYTES = 8 * 1024
+MiB = 1024 * 1024
+
+HEALTH_POLICIES = {
+    "/grpc.health.v1.Health/Check": Policy(None),
+    "/grpc.health.v1.Health/Watch": Policy(None),
+    "/grpc.health.v1.Health/List": Policy(None),
+}
+
+
+@dataclass(frozen=True)
+class Servicer:
+    """A servicer and the generated function that adds it to a server (``add_RankerServiceServicer_to_server``)."""
+
+    add: Callable[[Any, Any], None]
+    servicer: object
+
+
+@dataclass
+class GrpcServer:
+    """A server that answers; ``address`` has the port that was bound."""
+
+    server: grpc.aio.Server
+    health: HealthServicer
+    address: str
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Says NOT_SERVING, takes no new calls, and lets the running ones end within ``grace_s``."""
+        await self.health.enter_graceful_shutdown()
+        await self.server.stop(grace_s)
+
+
+async def serve(
+    servicers: Sequence[Servicer],
+    policies: Policies,
+    address: str,
+    settings: Settings,
+    *,
+    tls: Tls | None = None,
+    max_message_bytes: int = 4 * MiB,
+) -> GrpcServer:
+    """Starts a server for the servicers on ``address`` (``host:port``, port 0: a free one).
+
+    Raises:
+        ConfigError: a method has no policy row, or the address lies beyond loopback and there is no TLS.
+        AddressTaken: somebody listens there already.
+    """
+    validation.require_upb()
+    address = bind_address(address, secured=tls is not None)
+    healthy = HealthServicer()
+    found = _Found()
+    for each in (*servicers, Servicer(health_pb2_grpc.add_HealthServicer_to_server, healthy)):
+        each.add(each.servicer, found)
+    rows = {**HEALTH_POLICIES, **policies}
+    if settings.embedded:
+        names = [*found.services, "grpc.reflection.v1alpha.ServerReflection"]
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(ReflectionServicer(names), found)
+        rows["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"] = Policy(Role.PUBLIC)
+    check_policies(found.methods, rows)
+    door = Door(Tokens.load_or_create(settings.tokens_path), rows, Room(MAX_CALLS))
+    server = grpc.aio.server(options=_options(max_message_bytes), maximum_concurrent_rpcs=2 * MAX_CALLS)
+    server.add_generic_rpc_handlers((_Methods({m: door.wrap(m, h) for m, h in found.methods.items()}, door),))
+    port = server.add_secure_port(address, tls.credentials()) if tls else server.add_insecure_port(address)
+    await server.start()
+    await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
+    for name in found.services:
+        await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return GrpcServer(server, healthy, f"{address.rpartition(':')[0]}:{port}")
+
+
+@dataclass
+class _Found:
+    """Stands in for a server while the generated functions add methods, so that each can be wrapped."""
+
+    methods: dict[str, Handler] = field(default_factory=dict)
+    services: list[str] = field(default_factory=list)
+
+    def add_generic_rpc_handlers(self, _handlers: object) -> None:
+        """The same methods come by ``add_registered_method_handlers``."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Handler]) -> None:
+        """Takes down the methods of one service."""
+        self.services.append(service)
+        self.methods |= {f"/{service}/{name}": handler for name, handler in handlers.items()}
+
+
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg] # generic in the stubs alone
+    def __init__(self, methods: Mapping[str, Handler], door: Door) -> None:
+        self._methods, self._door = methods, door
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """The method that is called, or the answer that there is none."""
+        method = handler_call_details.method
+        return self._methods.get(method) or self._door.unknown(method)
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", 16 * MiB),
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", 2 * MAX_METADATA_BYTES),
+        ("grpc.max_concurrent_streams", MAX_CALLS),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.max_ping_strikes", 3),
+    ]

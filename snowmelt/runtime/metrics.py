@@ -1,0 +1,27 @@
+"""Every Prometheus metric of the house in one table; a service sets the ones that it knows."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5.0)
+
+REQUESTS = Counter(
+    "snowmelt_requests_total", "Answered calls by door (grpc, rest), method and reason (ok or an error's code).",
+    ["door", "method", "reason"],
+)  # fmt: skip
+REQUEST_SECONDS = Histogram(
+    "snowmelt_request_seconds", "Duration of a call, seconds.", ["door", "method"], buckets=_SECONDS
+)
+STAGE_SECONDS = Histogram(
+    "snowmelt_stage_seconds", "Duration of one stage of the work, seconds.", ["stage"], buckets=_SECONDS
+)
+DEGRADED = Counter("snowmelt_degraded_answers_total", "Answers given without one stage, by that stage.", ["stage"])
+IMPRESSIONS = Counter("snowmelt_impressions_total", "Slates logged to Kafka, by result (ok, failed).", ["result"])
+RECORDS = Counter(
+    "snowmelt_records_total", "Kafka records by lane, topic and result (applied, duplicate, dead).",
+    ["lane", "topic", "result"],
+)  # fmt: skip
+LAG_EVENTS = Gauge("snowmelt_lag_events", "Records produced and not yet in the lane's sink.", ["lane", "topic"])
+LAG_SECONDS = Gauge("snowmelt_lag_seconds", "Age of the oldest record not yet in the lane's sink, seconds.", ["lane"])
+FEATURE_AGE_SECONDS = Gauge("snowmelt_feature_age_seconds", "How far a service's replica may be behind.", ["service"])
+RELEASE_AGE_SECONDS = Gauge("snowmelt_release_age_seconds", "Age of the release that is served.", ["service"])
+RELEASE_INFO = Gauge("snowmelt_release_info", "1 for the release that is served.", ["service", "release_id"])
