@@ -44,7 +44,7 @@ def waterfall(spans: list[Span], width: int) -> list[Text]:
     start = min(s.start_ns for s in spans)
     total = max(max(s.end_ns for s in spans) - start, 1)
     services = {s: _COLORS[i % len(_COLORS)] for i, s in enumerate(dict.fromkeys(s.service for s in spans))}
-    bar_width = max(width - _NAME_WIDTH - 12, 10)
+    bar_width = max(width - _NAME_WIDTH - 13, 10)
     lines = [Text(f"trace {spans[0].trace_id}  {len(spans)} spans  {total / 1e6:.2f} ms")]
     for depth, span in _in_order(spans):
         name = f"{'  ' * depth}{span.service} {span.name}"

@@ -1,0 +1,68 @@
+"""The supervisor restarts what dies, says so, and leaves no orphan."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from snowmelt.embedded.processes import Spec, StartError, Supervisor
+
+SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
+DEAF = [
+    sys.executable,
+    "-c",
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)",
+]
+
+
+def until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, said: list[str]) -> Iterator[Supervisor]:
+    made = Supervisor(tmp_path, said.append)
+    yield made
+    made.close()
+
+
+def test_a_killed_process_is_started_again_and_that_is_said(supervisor: Supervisor, said: list[str]) -> None:
+    supervisor.start(Spec("sleeper", SLEEPER, os.environ))
+    first = supervisor.pids()["sleeper"]
+    os.kill(first, signal.SIGKILL)
+    until(lambda: supervisor.pids().get("sleeper", first) != first)
+    assert said[0].startswith("sleeper ended by signal 9; it starts again in 0.2 s")
+
+
+def test_a_process_that_ends_at_once_is_named_with_its_last_words(supervisor: Supervisor) -> None:
+    argv = [sys.executable, "-c", "import sys; sys.exit('no such index')"]
+    with pytest.raises(StartError, match="broken ended with exit code 1: no such index"):
+        supervisor.start(Spec("broken", argv, os.environ, lambda: False))
+
+
+def test_one_that_is_never_ready_is_given_up(supervisor: Supervisor) -> None:
+    with pytest.raises(StartError, match="not ready after 0 s"):
+        supervisor.start(Spec("sleeper", SLEEPER, os.environ, lambda: False), timeout_s=0.2)
+
+
+def test_stop_kills_what_does_not_listen_and_leaves_nothing(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.launch(Spec("deaf", DEAF, os.environ))
+    supervisor.launch(Spec("sleeper", SLEEPER, os.environ))
+    until(lambda: (tmp_path / "deaf.log").read_text() == "1\n")
+    pids = supervisor.pids().values()
+    assert supervisor.stop(["deaf", "sleeper"], 0.5) == ["deaf"]
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert supervisor.pids() == {}
