@@ -1,0 +1,117 @@
+"""Sends a data set through Kafka, as its users would have: nothing is written to a store from the side."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from snowmelt.api.events.v1 import events_pb2 as pb
+from snowmelt.contracts import topics
+from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.ids import record_key, session_entity
+from snowmelt.datasets.data_set import DataSet, Progress
+from snowmelt.runtime.kafka.producer import Producer
+
+CHECK_EVERY = 5_000
+
+
+class Landed(Protocol):
+    """What the lake already holds, so that a load that was stopped goes on where it ended."""
+
+    def ids(self, table: str, column: str) -> pa.Array:
+        """The values of an id column of a lake table; empty where there is no table yet."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How many records were sent, and how many the lake held already."""
+
+    sent: dict[str, int]
+    skipped: dict[str, int]
+
+
+def load(
+    data: DataSet,
+    producer: Producer,
+    *,
+    tenant: str,
+    clock: Clock,
+    landed: Landed,
+    wait: Callable[[], None],
+    progress: Progress,
+) -> Loaded:
+    """Sends catalogue, users and events, in time order each, and waits until Kafka has acknowledged them.
+
+    Args:
+        wait: called every 5,000 records once those are acknowledged; returns when more may be sent.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE where Kafka does not take a record.
+    """
+    parts = (
+        ("catalogue", topics.CATALOG, data.catalogue, "item_id", _catalogue),
+        ("users", topics.USERS, data.users, "user_id", _users),
+        ("events", topics.EVENTS, data.events, "event_id", _events),
+    )
+    sent, skipped = {}, {}
+    for name, topic, table, column, records in parts:
+        left = _not_landed(table, column, landed.ids(topic.removeprefix("snowmelt."), column))
+        skipped[name], sent[name] = len(table) - len(left), len(left)
+        for count, (key, value) in enumerate(records(left, tenant), start=1):
+            producer.post(topic, key, value, clock.now_ms())
+            if count % CHECK_EVERY == 0 or count == len(left):
+                producer.flush()
+                wait()
+                progress(name, skipped[name] + count, len(table))
+    return Loaded(sent, skipped)
+
+
+def _not_landed(table: pa.Table, column: str, ids: pa.Array) -> pa.Table:
+    if column != "item_id":
+        return table.filter(pc.invert(pc.is_in(table[column], value_set=ids)))
+    # An item comes again where its content changed, and the lake keeps every version: what counts is how many it has.
+    have: dict[str, int] = dict(zip(*_counts(ids), strict=True))
+    seen: dict[str, int] = {}
+    keep = []
+    for item in table[column].to_pylist():
+        seen[item] = seen.get(item, 0) + 1
+        keep.append(seen[item] > have.get(item, 0))
+    return table.filter(pa.array(keep, pa.bool_()))
+
+
+def _counts(ids: pa.Array) -> tuple[list[str], list[int]]:
+    counted = pc.value_counts(ids)
+    return counted.field("values").to_pylist(), counted.field("counts").to_pylist()
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    for batch in table.to_batches(max_chunksize=10_000):
+        yield from batch.to_pylist()
+
+
+def _catalogue(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
+    for row in _rows(table):
+        attributes = dict(row.pop("attributes"))
+        given = {name: value for name, value in row.items() if value is not None}
+        upsert = pb.ItemUpsert(tenant=tenant, attributes=attributes, **given)
+        yield record_key(tenant, row["item_id"]), pb.CatalogChange(upsert=upsert).SerializeToString()
+
+
+def _users(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
+    for row in _rows(table):
+        upsert = pb.UserUpsert(
+            tenant=tenant,
+            user_id=row["user_id"],
+            attributes=dict(row["attributes"]),
+            event_time_ms=row["event_time_ms"],
+        )
+        yield record_key(tenant, row["user_id"]), upsert.SerializeToString()
+
+
+def _events(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
+    for row in _rows(table):
+        given = {name: value for name, value in row.items() if value is not None}
+        entity = row["user_id"] or session_entity(row["session_id"])
+        yield record_key(tenant, entity), pb.Event(tenant=tenant, **given).SerializeToString()
