@@ -38,10 +38,17 @@ class Caller:
 
 @dataclass(frozen=True)
 class Policy:
-    """Who may call a method (``None``: anyone), and its deadline where the caller names none, milliseconds."""
+    """What holds for one method.
+
+    Attributes:
+        role: who may call it; None: anyone.
+        deadline_ms: its deadline where the caller names none.
+        checked: the door holds the message against its rules; False: the use case completes it first, then checks.
+    """
 
     role: Role | None
     deadline_ms: int = 1000
+    checked: bool = True
 
 
 Policies = Mapping[str, Policy]

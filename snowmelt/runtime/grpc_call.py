@@ -120,7 +120,7 @@ async def _answer(
     left = context.time_remaining()
     try:
         async with deadline.within(policy.deadline_ms / 1000 if left is None else left):
-            response = await behaviour(validation.decode(decode, raw), context)
+            response = await behaviour(validation.decode(decode, raw, policy.checked), context)
         return "ok", response.SerializeToString()
     except SnowmeltError:
         raise
