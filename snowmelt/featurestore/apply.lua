@@ -1,0 +1,299 @@
+-- One fenced write into one bucket: all of it, or nothing.
+--
+-- KEYS: 1 fence hash, 2 sequence, then per view its change log, then per delta the key of its state (views in order).
+-- ARGV: 1 fence field, 2 from, 3 to, 4 applied, 5 duplicates, 6 dead, 7 epoch, 8 number of views,
+--       then per view: section spec, length of the key before the entity, number of deltas; then the deltas.
+-- Spec: 9 bytes a section, kind and float64 parameter: a add, n min, x max (tiles kept), d decayed (half-life in ms),
+--       w newest (limit), r register, l last.
+-- Returns the stored next offset: `to` where the write was applied.
+--
+-- Everything is merged before anything is written: Redis does not roll back a script that fails half-way.
+-- Strings are never compared with `<`: Lua compares them by the server's locale.
+
+local call, get, put = redis.call, struct.unpack, struct.pack
+local sub, find, byte, floor, concat = string.sub, string.find, string.byte, math.floor, table.concat
+local args = unpack
+
+-- Orders the big-endian u64 at s[p] and d[q]; doubles hold 53 bits, so a tie is settled by halves.
+local function before(s, p, d, q)
+  local a, b = get('>I8', s, p), get('>I8', d, q)
+  if a ~= b then return a < b end
+  if a < 9007199254740992 then return false end
+  local a1, a2 = get('>I4I4', s, p)
+  local b1, b2 = get('>I4I4', d, q)
+  return a1 < b1 or (a1 == b1 and a2 < b2)
+end
+
+-- The first of the records [lo, hi) of s whose u64 is not before the one at d[q]; the tail is tried first.
+local function place(s, width, lo, hi, d, q)
+  if lo >= hi or before(s, (hi - 1) * width + 1, d, q) then return hi end
+  hi = hi - 1
+  while lo < hi do
+    local mid = floor((lo + hi) / 2)
+    if before(s, mid * width + 1, d, q) then lo = mid + 1 else hi = mid end
+  end
+  return lo
+end
+
+local function same_key(s, p, d, q)
+  return sub(s, p, p + 7) == sub(d, q, q + 7)
+end
+
+-- Merges two runs of records sorted by their u64; `join` makes the bytes of a record that both have.
+local function sweep(s, d, width, join, parameter)
+  local n, out, k, from = #s / width, {}, 0, 0
+  for q = 1, #d, width do
+    local at = place(s, width, from, n, d, q)
+    if at > from then
+      k = k + 1
+      out[k] = sub(s, from * width + 1, at * width)
+    end
+    k = k + 1
+    if at < n and same_key(s, at * width + 1, d, q) then
+      out[k] = join(s, at * width + 1, d, q, parameter)
+      from = at + 1
+    else
+      out[k] = sub(d, q, q + width - 1)
+      from = at
+    end
+  end
+  if from < n then
+    k = k + 1
+    out[k] = sub(s, from * width + 1)
+  end
+  return concat(out)
+end
+
+local function add(s, p, d, q)
+  local key, a = get('>I8d', s, p)
+  return put('>I8d', key, a + get('>d', d, q + 8))
+end
+
+local function lesser(s, p, d, q)
+  if get('>d', d, q + 8) < get('>d', s, p + 8) then return sub(d, q, q + 15) end
+  return sub(s, p, p + 15)
+end
+
+local function greater(s, p, d, q)
+  if get('>d', d, q + 8) > get('>d', s, p + 8) then return sub(d, q, q + 15) end
+  return sub(s, p, p + 15)
+end
+
+local function decay(s, p, d, q, half_life)
+  local t1, a = get('>I8d', s, p + 8)
+  local t2, b = get('>I8d', d, q + 8)
+  local t = t1
+  if t2 > t then t = t2 end
+  local sum = a * 2 ^ (-((t - t1) / half_life)) + b * 2 ^ (-((t - t2) / half_life))
+  return sub(s, p, p + 7) .. put('>I8d', t, sum)
+end
+
+-- Drops the tiles that lie more than `keep` before the newest.
+local function prune(s, keep)
+  if keep == 0 then return s end
+  local oldest = get('>I8', s, #s - 15) - keep
+  if get('>I8', s, 1) >= oldest then return s end
+  return sub(s, place(s, 16, 0, #s / 16, put('>I8', oldest), 1) * 16 + 1)
+end
+
+local function tiles(join)
+  return function(s, d, keep)
+    return prune(sweep(s, d, 16, join), keep)
+  end
+end
+
+-- Where the record of the item at d[q] begins in s; nil where there is none.
+local function find_item(s, d, q)
+  local item = sub(d, q + 8, q + 15)
+  local at = find(s, item, 9, true)
+  while at and at % 16 ~= 9 do
+    at = find(s, item, at + 1, true)
+  end
+  return at and at - 8
+end
+
+local function newer(s, p, d, q)
+  if sub(s, p, p + 7) == sub(d, q, q + 7) then return before(s, p + 8, d, q + 8) end
+  return before(s, p, d, q)
+end
+
+local function newest(s, d, limit)
+  for q = 1, #d, 16 do
+    local old = find_item(s, d, q)
+    local skip = false
+    if old then
+      skip = not newer(s, old, d, q)
+      if not skip then s = sub(s, 1, old - 1) .. sub(s, old + 16) end
+    end
+    if not skip then
+      local n = #s / 16
+      local lo, hi = 0, n
+      if n > 0 and newer(s, n * 16 - 15, d, q) then lo = n end
+      while lo < hi do
+        local mid = floor((lo + hi) / 2)
+        if newer(s, mid * 16 + 1, d, q) then lo = mid + 1 else hi = mid end
+      end
+      s = sub(s, 1, lo * 16) .. sub(d, q, q + 15) .. sub(s, lo * 16 + 1)
+    end
+  end
+  return sub(s, -16 * limit)
+end
+
+-- Keeps, of the (rank, time) of one register, those that no higher or equal rank outlives.
+local function frontier(s, p, stop, d, q, stop_d, out, k)
+  local records, n = {}, 0
+  while p < stop or q < stop_d do
+    local take_s = q >= stop_d
+    if not take_s and p < stop then
+      local a, b = get('>I8', s, p), get('>I8', d, q)
+      take_s = a < b or (a == b and get('>d', s, p + 8) < get('>d', d, q + 8))
+    end
+    n = n + 1
+    if take_s then
+      records[n] = sub(s, p, p + 15)
+      p = p + 16
+    else
+      records[n] = sub(d, q, q + 15)
+      q = q + 16
+    end
+  end
+  local kept, m, latest = {}, 0, -1 / 0
+  for i = n, 1, -1 do
+    local time = get('>d', records[i], 9)
+    if time > latest then
+      m = m + 1
+      kept[m] = records[i]
+      latest = time
+    end
+  end
+  for i = m, 1, -1 do
+    k = k + 1
+    out[k] = kept[i]
+  end
+  return k
+end
+
+local function registers(s, d)
+  local n, out, k, from, q = #s / 16, {}, 0, 0, 1
+  while q < #d do
+    local register = floor(get('>I8', d, q) / 64)
+    local stop_d = q + 16
+    while stop_d < #d and floor(get('>I8', d, stop_d) / 64) == register do
+      stop_d = stop_d + 16
+    end
+    local at = place(s, 16, from, n, put('>I8', register * 64), 1)
+    local stop = at
+    while stop < n and floor(get('>I8', s, stop * 16 + 1) / 64) == register do
+      stop = stop + 1
+    end
+    k = k + 1
+    out[k] = sub(s, from * 16 + 1, at * 16)
+    k = frontier(s, at * 16 + 1, stop * 16 + 1, d, q, stop_d, out, k)
+    from, q = stop, stop_d
+  end
+  out[k + 1] = sub(s, from * 16 + 1)
+  return concat(out)
+end
+
+-- The record with the greater bytes wins; heads are equal only where a record comes again.
+local function last(s, d)
+  local t1, o1 = get('>I8I8', s, 1)
+  local t2, o2 = get('>I8I8', d, 1)
+  if t1 ~= t2 then return t1 < t2 and d or s end
+  if o1 ~= o2 then return o1 < o2 and d or s end
+  for i = 17, #d do
+    local a, b = byte(s, i), byte(d, i)
+    if a ~= b then return (a == nil or a < b) and d or s end
+  end
+  return s
+end
+
+local MERGES = {
+  [97] = tiles(add),
+  [110] = tiles(lesser),
+  [120] = tiles(greater),
+  [100] = function(s, d, half_life) return sweep(s, d, 24, decay, half_life) end,
+  [119] = newest,
+  [114] = registers,
+  [108] = last,
+}
+
+-- Merges a delta into a state, section by section; runs of sections that the delta leaves empty are copied whole.
+local function merge(s, d, spec)
+  local out, k, copied = {}, 0, 1
+  local p, q, section = 1, 1, 0
+  while true do
+    local touched = find(d, '[^%z]', q)
+    if not touched then break end
+    local empty = floor((touched - q) / 4)
+    for _ = 1, empty do
+      p = p + 4 + get('>I4', s, p)
+    end
+    section, q = section + empty, q + empty * 4
+    local size_d, size_s = get('>I4', d, q), get('>I4', s, p)
+    local kind, parameter = get('>Bd', spec, section * 9 + 1)
+    local merged = sub(d, q + 4, q + 3 + size_d)
+    if size_s > 0 then merged = MERGES[kind](sub(s, p + 4, p + 3 + size_s), merged, parameter) end
+    out[k + 1] = sub(s, copied, p - 1)
+    out[k + 2] = put('>I4', #merged)
+    out[k + 3] = merged
+    k = k + 3
+    p, q, section = p + 4 + size_s, q + 4 + size_d, section + 1
+    copied = p
+  end
+  out[k + 1] = sub(s, copied)
+  return concat(out)
+end
+
+local field, from, to = ARGV[1], ARGV[2], ARGV[3]
+local fence = call('HGET', KEYS[1], field) or '0'
+if fence ~= from then return tonumber(fence) end
+
+local views = tonumber(ARGV[8])
+local first_delta = 9 + 3 * views
+local key, delta = 3 + views, first_delta
+local writes, w, changes = {}, 0, {}
+for view = 1, views do
+  local spec, prefix, count = ARGV[6 + 3 * view], tonumber(ARGV[7 + 3 * view]), tonumber(ARGV[8 + 3 * view])
+  local entities = {}
+  for start = key, key + count - 1, 1000 do
+    local states = call('MGET', args(KEYS, start, math.min(start + 999, key + count - 1)))
+    for i = 1, #states do
+      local name, d = KEYS[start + i - 1], ARGV[delta]
+      local s = states[i]
+      writes[w + 1] = name
+      writes[w + 2] = s and merge(s, d, spec) or d
+      w = w + 2
+      entities[#entities + 1] = sub(name, prefix + 1)
+      delta = delta + 1
+    end
+  end
+  key = key + count
+  changes[view] = entities
+end
+
+for start = 1, w, 1000 do
+  call('MSET', args(writes, start, math.min(start + 999, w)))
+end
+if w > 0 then
+  local sequence = call('INCR', KEYS[2])
+  if sequence == 1 then call('HSET', KEYS[1], '!epoch', ARGV[7]) end
+  for view = 1, views do
+    local entities = changes[view]
+    local members, m = {}, 0
+    for i = 1, #entities do
+      members[m + 1] = sequence
+      members[m + 2] = entities[i]
+      m = m + 2
+      if m == 1000 or i == #entities then
+        call('ZADD', KEYS[2 + view], args(members, 1, m))
+        m = 0
+      end
+    end
+  end
+end
+call('HSET', KEYS[1], field, to)
+for i, name in ipairs({ '!applied', '!duplicates', '!dead' }) do
+  if ARGV[3 + i] ~= '0' then call('HINCRBY', KEYS[1], field .. name, ARGV[3 + i]) end
+end
+return tonumber(to)

@@ -1,0 +1,72 @@
+"""Connections to Redis: explicit timeouts, bounded retries, and errors in the house's words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import BusyLoadingError, OutOfMemoryError, RedisError
+from redis.retry import Retry
+
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.runtime.config import ConfigError
+
+RETRIES = 4
+BACKOFF_MIN_S = 0.05
+BACKOFF_MAX_S = 1.0
+
+
+def connect(url: str, timeout_s: float = 5.0, retries: int = RETRIES) -> redis.Redis:
+    """A client that answers within about ``(retries + 1) * timeout_s``; no connection is made yet.
+
+    Raises:
+        ConfigError: the URL is not one of Redis.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=min(timeout_s, 1.0),
+            health_check_interval=30,
+            retry=Retry(ExponentialBackoff(BACKOFF_MAX_S, BACKOFF_MIN_S), retries),
+            retry_on_error=[BusyLoadingError, redis.ConnectionError, redis.TimeoutError],
+        )
+    except ValueError as error:
+        raise ConfigError(f"SNOWMELT_REDIS_URL: {error}") from None
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turns Redis's exceptions into a SnowmeltError that says what to do.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE where Redis does not answer or has no memory left; INTERNAL where it refuses.
+    """
+    try:
+        yield
+    except OutOfMemoryError:
+        detail = "the online store has no memory left: raise Redis's maxmemory"
+        raise SnowmeltError(Reason.UNAVAILABLE, detail) from None
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        detail = "the online store does not answer: start Redis or mend SNOWMELT_REDIS_URL"
+        raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
+    except RedisError as error:
+        raise SnowmeltError(Reason.INTERNAL, f"the online store refused: {error}") from error
+
+
+def check_server(client: redis.Redis, url: str) -> None:
+    """Refuses a Redis that may throw state away.
+
+    Raises:
+        ConfigError: the eviction policy is another than noeviction; the message holds the command that mends it.
+        SnowmeltError: UNAVAILABLE.
+    """
+    with redis_errors():
+        policy = client.info("memory")["maxmemory_policy"]
+    if policy != "noeviction":
+        place = urlsplit(url)
+        raise ConfigError(
+            f"Redis may evict state (maxmemory-policy {policy}); run: redis-cli -h {place.hostname or '127.0.0.1'} "
+            f"-p {place.port or 6379} CONFIG SET maxmemory-policy noeviction, and set it in redis.conf"
+        )

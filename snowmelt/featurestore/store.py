@@ -1,0 +1,209 @@
+"""The online store: states in Redis, written through a fence, exactly once per (partition, bucket)."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import redis
+from redis.exceptions import NoScriptError
+
+from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
+from snowmelt.featurestore import names
+from snowmelt.featurestore.connection import check_server, connect, redis_errors
+from snowmelt.featurestore.fences import Fences, Partition
+from snowmelt.featurestore.generations import Generations, check_views
+from snowmelt.featurestore.sections import pack_spec
+
+if TYPE_CHECKING:
+    from snowmelt.features.views import CompiledViews
+
+READ_KEYS_MAX = 1000
+"""Keys of one MGET: Redis serves nobody else meanwhile."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What became of the records of a range: each is counted in one bucket, the same one at every replay."""
+
+    applied: int = 0
+    duplicates: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True)
+class BucketWrite:
+    """The deltas of one partition's records [from_offset, to_offset) for one bucket.
+
+    Attributes:
+        from_offset: the bucket's fence as the writer knows it; 0 where the bucket never had one.
+        deltas: (index of the view in the compiled views, entity, folded state), an entity once a view.
+    """
+
+    bucket: int
+    incarnation: str
+    topic: str
+    partition: int
+    from_offset: int
+    to_offset: int
+    deltas: Sequence[tuple[int, str, bytes]] = ()
+    counters: Counters = field(default_factory=Counters)
+
+
+class StateStore:
+    """Reads and writes states of one generation; ``follow`` moves to the live one. Not for several threads at once."""
+
+    def __init__(
+        self,
+        url: str,
+        views: CompiledViews,
+        generation: str | None = None,
+        tenant: str = DEFAULT_TENANT,
+        timeout_s: float = 5.0,
+    ) -> None:
+        self.views = views
+        self.tenant = tenant
+        self.client: redis.Redis = connect(url, timeout_s)
+        self.generations = Generations(self.client, tenant)
+        self._url = url
+        self._generation = generation
+        self._view_names = tuple(views.views)
+        self._specs = tuple(pack_spec(view.sections) for view in views.views.values())
+        self._script = resources.files(__package__).joinpath("apply.lua").read_text()
+        self._sha = ""
+        self._epoch = uuid.uuid4().hex
+
+    def check(self) -> None:
+        """What a process does at its start: refuses a Redis that evicts, and state that other views wrote.
+
+        Raises:
+            ConfigError: Redis may evict.
+            SnowmeltError: UNAVAILABLE, FEATURES_MISMATCH.
+        """
+        check_server(self.client, self._url)
+        check_views(self.generation, self.views.hash)
+
+    @property
+    def generation(self) -> str:
+        """The generation that this store reads and writes; at first the live one, made where there is none."""
+        if self._generation is None:
+            self._generation = self.generations.ensure(self.views.hash)
+        return self._generation
+
+    def current_generation(self) -> str | None:
+        """The live generation as Redis names it; None where the store is empty."""
+        return self.generations.current()
+
+    def follow(self) -> bool:
+        """Moves to the live generation; true where it is another than before: read its fences and seek.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE; FEATURES_MISMATCH where other views wrote it: load the views again.
+        """
+        live = self.generations.ensure(self.views.hash)
+        check_views(live, self.views.hash)
+        moved = live != self._generation
+        self._generation = live
+        return moved
+
+    @property
+    def fence_table(self) -> Fences:
+        """The fences and counters of this store's generation."""
+        return Fences(self.client, self.tenant, self.generation)
+
+    def fences(self, incarnation: str, topic: str, partition: int) -> list[int | None]:
+        """[16]: each bucket's next offset of a partition; None where nothing of it was applied.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        return self.fence_table.of(Partition(incarnation, topic, partition))
+
+    def apply(self, batches: Sequence[BucketWrite]) -> list[int]:
+        """Applies each write whose ``from_offset`` is the bucket's fence, all of it or nothing of it.
+
+        Returns the fence of each bucket afterwards: ``to_offset`` where the write is in; else what is stored, above
+        ``from_offset`` where the range was applied before, below it where records are missing. Sending a write again
+        is safe, also after an answer was lost.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE; INTERNAL where a state cannot be merged.
+        """
+        commands = [self._command(batch) for batch in batches]
+        with redis_errors():
+            try:
+                return self._send(commands)
+            except NoScriptError:
+                self._sha = ""
+                return self._send(commands)
+
+    def _send(self, commands: list[tuple[int, list[bytes | str | int]]]) -> list[int]:
+        if not self._sha:
+            self._sha = str(self.client.script_load(self._script))
+        pipeline = self.client.pipeline(transaction=False)
+        for keys, arguments in commands:
+            pipeline.evalsha(self._sha, keys, *arguments)
+        answers = pipeline.execute(raise_on_error=False)  # its own raising quotes the whole command, ids and all
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def _command(self, write: BucketWrite) -> tuple[int, list[bytes | str | int]]:
+        by_view: dict[int, dict[str, bytes]] = defaultdict(dict)
+        for view, entity, delta in write.deltas:
+            by_view[view][entity] = delta
+        if sum(map(len, by_view.values())) != len(write.deltas):
+            raise ValueError(f"an entity comes twice in a write of {write.topic}/{write.partition}")
+        place = (self.tenant, write.bucket, self.generation)
+        keys: list[bytes | str | int] = [names.fence(*place), names.sequence(*place)]
+        heads: list[bytes | str | int] = []
+        states: list[bytes | str | int] = []
+        deltas: list[bytes | str | int] = []
+        for view, by_entity in by_view.items():
+            prefix = names.state_prefix(*place, self._view_names[view])
+            keys.append(names.changes(*place, self._view_names[view]))
+            heads += (self._specs[view], len(prefix.encode()), len(by_entity))
+            states += [prefix + entity for entity in by_entity]
+            deltas += by_entity.values()
+        keys += states
+        field_name = names.fence_field(write.incarnation, write.topic, write.partition)
+        counters = write.counters
+        head = (field_name, write.from_offset, write.to_offset, counters.applied, counters.duplicates, counters.dead)
+        return len(keys), [*keys, *head, self._epoch, len(by_view), *heads, *deltas]
+
+    def read(self, view: str, entities: Sequence[str]) -> list[bytes | None]:
+        """n packed states of a view, in order; None where an entity has none.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        rows_of: list[list[int]] = [[] for _ in range(BUCKETS)]
+        for row, entity in enumerate(entities):
+            rows_of[entity_bucket(self.tenant, entity)].append(row)
+        pipeline = self.client.pipeline(transaction=False)
+        asked: list[list[int]] = []
+        for bucket, rows in enumerate(rows_of):
+            prefix = names.state_prefix(self.tenant, bucket, self.generation, view)
+            for chunk in _chunks(rows):
+                pipeline.mget([prefix + entities[row] for row in chunk])
+                asked.append(chunk)
+        states: list[bytes | None] = [None] * len(entities)
+        with redis_errors():
+            answers = pipeline.execute() if asked else []
+        for chunk, values in zip(asked, answers, strict=True):
+            for row, value in zip(chunk, values, strict=True):
+                states[row] = value
+        return states
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self.client.close()
+
+
+def _chunks(rows: list[int]) -> Iterator[list[int]]:
+    return (rows[start : start + READ_KEYS_MAX] for start in range(0, len(rows), READ_KEYS_MAX))
