@@ -1,0 +1,1 @@
+"""Feature assembly, trees and what each feature added: candidates in, scores out."""
