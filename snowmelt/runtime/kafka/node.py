@@ -84,24 +84,27 @@ class KafkaNode:
             tail = (self.folder / "node.log").read_text(errors="replace")[-800:]
             raise KafkaUnavailableError(f"Kafka node {self.node_id} ended with {self._process.returncode}: {tail}")
 
-    def stop(self, seconds: float = 20.0) -> None:
+    def stop(self, seconds: float = 10.0) -> None:
         """Ends the broker in order; kills it where that takes longer than ``seconds``."""
-        self._end(signal.SIGTERM, seconds)
+        self.send(signal.SIGTERM)
+        if self._process is None:
+            return
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def kill(self) -> None:
         """Ends the broker at once, as a crash would."""
-        self._end(signal.SIGKILL, 20.0)
+        self.send(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
 
-    def _end(self, how: signal.Signals, seconds: float) -> None:
-        process = self._process
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(how)
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal to the process where it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
 
 
 class KafkaCluster:
@@ -154,9 +157,11 @@ class KafkaCluster:
         raise KafkaUnavailableError(f"Kafka at {self.bootstrap} did not come up within {seconds:.0f} s")
 
     def stop(self) -> None:
-        """Ends every node in order."""
+        """Ends every node in order; the last ones lack the majority that they would say goodbye to, and are killed."""
         for node in self.nodes:
-            node.stop()
+            node.send(signal.SIGTERM)
+        for i, node in enumerate(self.nodes):
+            node.stop(10.0 if i == 0 else 2.0)
 
 
 def start_kafka(

@@ -1,0 +1,160 @@
+"""A reader that starts where its sink ends, never resets by itself, and hands records on as columns."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.runtime.kafka.admin import Watermarks
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """Consecutive records of one partition as columns of equal length."""
+
+    topic: str
+    partition: int
+    offsets: list[int]
+    times_ms: list[int]
+    keys: list[bytes | None]
+    values: list[bytes | None]
+    headers: list[list[tuple[str, bytes]] | None]
+
+    @property
+    def size_bytes(self) -> int:
+        """What the values take."""
+        return sum(len(value) for value in self.values if value is not None)
+
+
+@dataclass(frozen=True)
+class Polled:
+    """What one poll brought: records, and the partitions whose position the log does not hold."""
+
+    records: list[Records]
+    out_of_range: list[Place]
+
+
+Assigned = Callable[[list[Place]], Mapping[Place, int]]
+"""Says for each new partition at which offset to begin; a partition left out is not read."""
+
+
+class Consumer:
+    """Reads partitions that it is given, or that a group's cooperative assignment gives it.
+
+    Args:
+        bootstrap: Kafka's addresses.
+        group: names the consumer group; committed offsets are for lag displays only.
+        member: a stable name of this process for static membership; empty: none.
+        queue_kbytes: how much may be fetched ahead.
+    """
+
+    def __init__(self, bootstrap: str, group: str, *, member: str = "", queue_kbytes: int = 32_768) -> None:
+        settings: dict[str, str | int | bool] = {
+            "bootstrap.servers": bootstrap,
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "partition.assignment.strategy": "cooperative-sticky",
+            "isolation.level": "read_committed",
+            "queued.max.messages.kbytes": queue_kbytes,
+            "fetch.queue.backoff.ms": 10,
+            "fetch.message.max.bytes": 4_194_304,
+            "log_level": 3,
+        }
+        if member:
+            settings["group.instance.id"] = member
+        self._consumer = confluent_kafka.Consumer(settings)
+
+    def assign(self, offsets: Mapping[Place, int]) -> None:
+        """Reads these partitions from these offsets, outside of any group."""
+        self._consumer.assign([TopicPartition(t, p, o) for (t, p), o in offsets.items()])
+
+    def subscribe(self, topics: Sequence[str], assigned: Assigned, revoked: Callable[[list[Place]], None]) -> None:
+        """Joins the group; both callbacks run inside of ``poll``."""
+
+        def on_assign(consumer: confluent_kafka.Consumer, given: list[TopicPartition]) -> None:
+            offsets = assigned([(tp.topic, tp.partition) for tp in given])
+            consumer.incremental_assign([TopicPartition(t, p, o) for (t, p), o in offsets.items()])
+
+        def on_revoke(consumer: confluent_kafka.Consumer, taken: list[TopicPartition]) -> None:
+            revoked([(tp.topic, tp.partition) for tp in taken])
+            held = {(tp.topic, tp.partition) for tp in consumer.assignment()}
+            consumer.incremental_unassign([tp for tp in taken if (tp.topic, tp.partition) in held])
+
+        self._consumer.subscribe(list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_revoke)
+
+    def poll(self, max_records: int, timeout_s: float) -> Polled:
+        """Waits up to ``timeout_s`` for records.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where the client cannot go on; what mends itself is not raised.
+        """
+        try:
+            messages = self._consumer.consume(max_records, timeout_s)
+        except KafkaException as error:
+            raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: {error.args[0].str()}") from error
+        groups: dict[Any, list[Message]] = {}
+        lost: list[Any] = []
+        for message in messages:
+            trouble = message.error()
+            if trouble is None:
+                groups.setdefault((message.topic(), message.partition()), []).append(message)
+            elif trouble.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+                lost.append((message.topic(), message.partition()))
+            elif trouble.fatal() or trouble.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: {trouble.str()}")
+        return Polled([_columns(place, group) for place, group in groups.items()], lost)
+
+    def seek(self, offsets: Mapping[Place, int]) -> None:
+        """Goes on at other offsets; what was fetched ahead is dropped."""
+        for (topic, partition), offset in offsets.items():
+            self._consumer.seek(TopicPartition(topic, partition, offset))
+
+    def pause(self, places: Iterable[Place]) -> None:
+        """Fetches nothing more of these partitions until ``resume``."""
+        self._consumer.pause([TopicPartition(*place) for place in places])
+
+    def resume(self, places: Iterable[Place]) -> None:
+        """Ends ``pause``."""
+        self._consumer.resume([TopicPartition(*place) for place in places])
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Tells the group's displays how far the sink is; failures do no harm and are not raised."""
+        try:
+            self._consumer.commit(offsets=[TopicPartition(t, p, o) for (t, p), o in offsets.items()], asynchronous=True)
+        except KafkaException:
+            return
+
+    def watermarks(self, place: Place, timeout_s: float = 10.0) -> Watermarks:
+        """Where the partition begins and ends now.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        try:
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=timeout_s)
+        except KafkaException as error:
+            raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be asked: {error.args[0].str()}") from error
+        return Watermarks(low, high)
+
+    def close(self) -> None:
+        """Leaves the group."""
+        self._consumer.close()
+
+
+def _columns(place: Place, messages: list[Any]) -> Records:
+    return Records(
+        *place,
+        offsets=[m.offset() for m in messages],
+        times_ms=[m.timestamp()[1] for m in messages],
+        keys=[m.key() for m in messages],
+        values=[m.value() for m in messages],
+        headers=[m.headers() for m in messages],
+    )
