@@ -1,0 +1,98 @@
+"""Reading a user's packed state, while generations change and Redis fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
+from snowmelt.featurestore.generations import generation_name
+from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.user_states import AsyncUserStates
+from tests.fixtures.redis import RedisServer
+
+
+def _views(sign: str) -> SimpleNamespace:
+    view = SimpleNamespace(sections=())
+    return SimpleNamespace(hash=sign * 64, views={"user_profile": view, "user_seen": view})
+
+
+VIEWS = _views("a")
+pytestmark = pytest.mark.anyio
+
+
+def put(store: StateStore, entity: str, profile: bytes, seen: bytes) -> None:
+    bucket = entity_bucket(DEFAULT_TENANT, entity)
+    deltas = [(0, entity, profile), (1, entity, seen)]
+    assert store.apply([BucketWrite(bucket, "inc", "t", 0, 0, 1, deltas)]) == [1]
+
+
+async def test_both_views_come_in_one_answer(redis_url: str) -> None:
+    store = StateStore(redis_url, VIEWS)
+    put(store, "ann", b"profile", b"seen")
+    states = AsyncUserStates(redis_url, VIEWS)
+    ann, bob = await states.read(DEFAULT_TENANT, "ann"), await states.read(DEFAULT_TENANT, "bob")
+    assert (ann.profile, ann.seen, ann.views_hash, ann.known) == (b"profile", b"seen", VIEWS.hash, True)
+    assert not bob.known
+    calls = store.client.info("commandstats")["cmdstat_mget"]["calls"]
+    await states.read(DEFAULT_TENANT, "ann")
+    assert store.client.info("commandstats")["cmdstat_mget"]["calls"] == calls + 1
+    await states.close()
+
+
+async def test_the_live_generation_is_followed(redis_url: str) -> None:
+    put(StateStore(redis_url, VIEWS), "ann", b"old", b"")
+    states = AsyncUserStates(redis_url, VIEWS)
+    assert (await states.read(DEFAULT_TENANT, "ann")).profile == b"old"
+    second = StateStore(redis_url, VIEWS, generation_name(2, VIEWS.hash))
+    put(second, "ann", b"new", b"")
+    assert (await states.read(DEFAULT_TENANT, "ann")).profile == b"old"
+    second.generations.switch(second.generation)
+    assert (await states.read(DEFAULT_TENANT, "ann")).profile == b"new"
+    await states.close()
+
+
+async def test_state_of_other_views_is_refused_until_they_are_loaded(redis_url: str) -> None:
+    put(StateStore(redis_url, _views("b")), "ann", b"x", b"")
+    stale = AsyncUserStates(redis_url, VIEWS)
+    with pytest.raises(SnowmeltError) as raised:
+        await stale.read(DEFAULT_TENANT, "ann")
+    assert raised.value.reason is Reason.FEATURES_MISMATCH
+    fresh = AsyncUserStates(redis_url, VIEWS, reload=lambda: _views("b"))
+    assert (await fresh.read(DEFAULT_TENANT, "ann")).views_hash == "b" * 64
+    await stale.close()
+    await fresh.close()
+
+
+async def test_a_redis_that_hangs_costs_the_budget_and_no_more(redis_server: Callable[[], RedisServer]) -> None:
+    server = redis_server()
+    put(StateStore(server.url, VIEWS), "ann", b"x", b"")
+    states = AsyncUserStates(server.url, VIEWS, timeout_s=0.3)
+    await states.read(DEFAULT_TENANT, "ann")
+    server.pause()
+    start = time.monotonic()
+    answers = await asyncio.gather(*(states.read(DEFAULT_TENANT, "ann") for _ in range(20)), return_exceptions=True)
+    assert time.monotonic() - start < 1.0
+    assert {a.reason for a in answers if isinstance(a, SnowmeltError)} == {Reason.UNAVAILABLE}
+    assert all(isinstance(a, SnowmeltError) for a in answers)
+    server.resume()
+    assert (await states.read(DEFAULT_TENANT, "ann")).profile == b"x"
+    await states.close()
+
+
+async def test_a_redis_that_came_back_is_read_at_once(redis_server: Callable[[], RedisServer]) -> None:
+    server = redis_server()
+    put(StateStore(server.url, VIEWS), "ann", b"x", b"")
+    states = AsyncUserStates(server.url, VIEWS)
+    await states.read(DEFAULT_TENANT, "ann")
+    server.stop()
+    with pytest.raises(SnowmeltError):
+        await states.read(DEFAULT_TENANT, "ann")
+    server.start()
+    assert (await states.read(DEFAULT_TENANT, "ann")).profile == b"x"
+    await states.close()
