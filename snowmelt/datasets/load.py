@@ -51,7 +51,7 @@ def load(
         SnowmeltError: UNAVAILABLE where Kafka does not take a record.
     """
     parts = (
-        ("catalogue", topics.CATALOG, data.catalogue, "item_id", _catalogue),
+        ("catalogue", topics.CATALOG, data.catalogue, "item_id", catalogue_records),
         ("users", topics.USERS, data.users, "user_id", _users),
         ("events", topics.EVENTS, data.events, "event_id", _events),
     )
@@ -91,7 +91,8 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _catalogue(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
+def catalogue_records(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of the record of each row of a catalogue."""
     for row in _rows(table):
         attributes = dict(row.pop("attributes"))
         given = {name: value for name, value in row.items() if value is not None}

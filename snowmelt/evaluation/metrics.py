@@ -51,7 +51,8 @@ def ndcg(of: Rankings, k: int) -> PerQuery:
 def recall(of: Rankings, k: int) -> PerQuery:
     """float64[q]: the share of relevant items found among the first k, of min(k, relevant) that could be."""
     found: PerQuery = of.hits[:, :k].sum(axis=1).astype(np.float64)
-    return found / np.minimum(of.relevant, k)
+    found /= np.minimum(of.relevant, k)
+    return found
 
 
 def hit_rate(of: Rankings, k: int) -> PerQuery:
