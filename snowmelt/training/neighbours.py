@@ -1,0 +1,78 @@
+"""Item-to-item neighbours: BM25 over what users took together, weighing what was taken lately as a target."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from snowmelt.retrieval import Neighbours
+from snowmelt.training.vectors_interactions import Interactions
+
+BLOCK = 2048
+
+
+@dataclass(frozen=True)
+class NeighboursConfig:
+    """How neighbours are weighed.
+
+    Attributes:
+        limit: M, neighbours kept of each item.
+        half_life_days: how fast a pair loses weight as a target; the source side does not age.
+        k1, b: BM25's saturation and length normalisation; the length is a user's number of items.
+    """
+
+    limit: int = 200
+    half_life_days: float = 10.0
+    k1: float = 100.0
+    b: float = 0.8
+
+
+def item_neighbours(interactions: Interactions, config: NeighboursConfig) -> Neighbours:
+    """The top M neighbours of each of T items: weight = sum over users of source weight times recent target weight."""
+    source, target = _weights(interactions, config)
+    lengths: list[int] = []
+    items: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
+    for start in range(0, interactions.item_count, BLOCK):
+        block = (source[start : start + BLOCK] @ target).tocsr()
+        for row in range(block.shape[0]):
+            begin, end = block.indptr[row], block.indptr[row + 1]
+            near, weight = _top(block.indices[begin:end], block.data[begin:end], start + row, config.limit)
+            lengths.append(len(near))
+            items.append(near)
+            weights.append(weight)
+    starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
+    empty = np.empty(0)
+    return Neighbours(
+        starts,
+        np.concatenate([*items, empty]).astype(np.int32),
+        np.concatenate([*weights, empty]).astype(np.float32),
+    )
+
+
+def _weights(interactions: Interactions, config: NeighboursConfig) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+    """Sources float64[T, U] and targets float64[U, T]."""
+    users, items = interactions.users, interactions.items
+    shape = (interactions.user_count, interactions.item_count)
+    lengths = np.bincount(users, minlength=shape[0])
+    active = max(int(np.count_nonzero(lengths)), 1)
+    mean_length = max(len(users) / active, 1.0)
+    frequency = np.bincount(items, minlength=shape[1])
+    idf = np.log1p((active - frequency + 0.5) / (frequency + 0.5))
+    norm = 1 - config.b + config.b * lengths[users] / mean_length
+    weight = (config.k1 + 1) / (1 + config.k1 * norm)
+    source = sp.csr_matrix((weight * idf[items], (items, users)), shape=shape[::-1])
+    target = sp.csr_matrix((weight * interactions.recency(config.half_life_days), (users, items)), shape=shape)
+    return source, target
+
+
+def _top(items: np.ndarray, weights: np.ndarray, itself: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """The heaviest neighbours but the item itself; equal weights by place."""
+    others = items != itself
+    items, weights = items[others], weights[others]
+    if len(items) > limit:
+        cut = np.partition(weights, len(weights) - limit)[len(weights) - limit]
+        heavy = weights >= cut
+        items, weights = items[heavy], weights[heavy]
+    order = np.lexsort((items, -weights))[:limit]
+    return items[order], weights[order]
