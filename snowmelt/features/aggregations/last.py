@@ -1,0 +1,39 @@
+"""last: the newest number of the column, or the newest bytes of the catalogue."""
+
+import struct
+
+import numpy as np
+
+from snowmelt.features.aggregations.base import Ask, Feature, Reading, number_dtype
+from snowmelt.features.columns import CONTENT, numbers
+from snowmelt.features.ragged import F64
+from snowmelt.features.sections import Section
+
+PARTS = ("",)
+ARGUMENT = False
+WINDOW = "none"
+
+_ABSENT = struct.pack(">d", float("nan"))
+
+
+def columns(event_types: tuple[str, ...]) -> tuple[str, ...]:
+    """Numbers and the content."""
+    return (*numbers(event_types), CONTENT)
+
+
+def sections(ask: Ask) -> tuple[Section, ...]:
+    """One of last."""
+    return (Section("last", ask.column),)
+
+
+def dtype(ask: Ask) -> str:
+    """Bytes for the content, else a number."""
+    return "bytes" if ask.column == CONTENT else number_dtype(ask.column)
+
+
+def finish(feature: Feature, reading: Reading) -> F64 | list[bytes | None]:
+    """float64[n] with NaN, or n payloads with None, where there is none."""
+    payloads = reading.last(feature.sections[0])
+    if feature.column == CONTENT:
+        return payloads
+    return np.frombuffer(b"".join(p or _ABSENT for p in payloads), ">f8").astype(np.float64)

@@ -1,0 +1,47 @@
+"""The newest payload: a number, or the bytes of a catalogue change.
+
+A section is empty or one record: u64 time in ms, u64 offset, then the payload (8 bytes, a big-endian f64, for a number).
+Of two records the one with the greater bytes wins: the head decides, and where it is equal the payload does, bytewise.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from snowmelt.features.ragged import I64, Array, Ragged, lasts
+from snowmelt.features.sections import Section
+
+HEAD_BYTES = 16
+
+
+def reduce(_: Sequence[Section], cells: I64, columns: tuple[Array, ...]) -> tuple[I64, tuple[Array, ...]]:
+    """Keeps of records (time int64, offset int64, payload object) the greatest of each cell."""
+    times, offsets, payloads = columns
+    if not len(times):
+        return cells, columns
+    order = np.lexsort((ranks(payloads), offsets, times, cells))
+    order = order[lasts(cells[order])]
+    return cells[order], (times[order], offsets[order], payloads[order])
+
+
+def ranks(payloads: Array) -> I64:
+    """int64[n]: payloads (objects) by their place in bytewise order."""
+    order: I64 = np.unique(payloads, return_inverse=True)[1]
+    return order
+
+
+def boxed(payloads: Sequence[bytes]) -> Array:
+    """object[n] of payloads; numpy would cut trailing zeros off bytes of its own."""
+    column = np.empty(len(payloads), object)
+    column[:] = payloads
+    return column
+
+
+def finish(state: Ragged, as_of_ms: int) -> list[bytes | None]:
+    """The payload of each cell; None where there is none at or before the instant."""
+    times, _, payloads = state.columns
+    known: list[bytes | None] = [None] * (len(state.offsets) - 1)
+    for cell, time, payload in zip(state.cells.tolist(), times.tolist(), payloads, strict=True):
+        if time <= as_of_ms:
+            known[cell] = payload
+    return known

@@ -1,0 +1,65 @@
+"""Tiles: what happened, by the slice of time in which it happened.
+
+A record is 16 bytes: u64 tile (time in ms // hop_ms; 0 for a lifetime), f64 value. Sorted by tile, one record a tile.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from snowmelt.features.ragged import F64, I64, Array, Ragged, firsts
+from snowmelt.features.sections import Section
+
+WORDS = 2
+
+_REDUCE = {"add": np.add, "min": np.minimum, "max": np.maximum}
+NEUTRAL = {"add": 0.0, "min": np.inf, "max": -np.inf}
+
+
+def reduce(sections: Sequence[Section], cells: I64, columns: tuple[Array, ...]) -> tuple[I64, tuple[Array, ...]]:
+    """Brings records (tile int64, value float64) of any order into the form of a state: sorted, one a tile, trimmed."""
+    tiles, values = columns
+    if not len(tiles):
+        return cells, columns
+    order = np.lexsort((tiles, cells))
+    cells, tiles, values = cells[order], tiles[order], values[order]
+    starts = np.flatnonzero(firsts(cells, tiles))
+    values = _REDUCE[sections[0].combine].reduceat(values, starts)
+    cells, tiles = cells[starts], tiles[starts]
+    if sections[0].hop_ms:
+        begins = firsts(cells)
+        ends = np.append(np.flatnonzero(begins)[1:], len(cells)) - 1
+        newest = tiles[ends][np.cumsum(begins) - 1]
+        kept = np.array([s.keep_tiles for s in sections])[cells % len(sections)]
+        keep = tiles >= newest - kept
+        cells, tiles, values = cells[keep], tiles[keep], values[keep]
+    return cells, (tiles, values)
+
+
+def first_tile(as_of_ms: Array | int, window_ms: int, hop_ms: int) -> Array | int:
+    """The first tile of a window: the first that began after as_of - window."""
+    return (as_of_ms - window_ms) // hop_ms + 1
+
+
+def finish(section: Section, state: Ragged, window_ms: int, as_of_ms: int) -> F64:
+    """float64[C]: the window's value of each cell at an instant; ``NEUTRAL`` where it holds nothing."""
+    tiles, values = state.columns
+    neutral = NEUTRAL[section.combine]
+    if section.hop_ms:
+        inside = (tiles >= first_tile(as_of_ms, window_ms, section.hop_ms)) & (tiles <= as_of_ms // section.hop_ms)
+        values = np.where(inside, values, neutral)
+    result = np.full(len(state.offsets) - 1, neutral)
+    filled = state.offsets[1:] > state.offsets[:-1]
+    if len(values):
+        result[filled] = _REDUCE[section.combine].reduceat(values, state.offsets[:-1][filled])
+    return result
+
+
+def encode(columns: tuple[Array, ...]) -> Array:
+    """uint64[R, 2]: the records as words."""
+    return np.stack((columns[0].view(np.uint64), columns[1].view(np.uint64)), axis=1)
+
+
+def decode(words: Array) -> tuple[Array, ...]:
+    """The columns (tile int64, value float64) of uint64[R, 2]."""
+    return words[:, 0].astype(np.int64), np.ascontiguousarray(words[:, 1]).view(np.float64)
