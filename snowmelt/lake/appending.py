@@ -1,0 +1,126 @@
+"""Exactly-once append: the rows of a range of offsets and the range's end become visible together, or not at all.
+
+delta-rs keeps a version for each application id and lets a commit fail where another writer has moved it since the
+handle was loaded; it does not compare versions by itself. So: compare on the handle, write with the same handle, and
+take a failed commit for another owner.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from snowmelt.contracts.errors import Reason, SnowmeltError
+
+COMMIT_RETRIES = 15
+"""Against commits that do not concern us, such as a compaction."""
+_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
+
+
+@dataclass(frozen=True)
+class Range:
+    """Offsets [start, end) of one partition, and how many of them were duplicates or dead letters."""
+
+    incarnation: str
+    topic: str
+    partition: int
+    start: int
+    end: int
+    duplicates: int = 0
+    dead: int = 0
+
+    @property
+    def owner(self) -> str:
+        """The application id under which Delta keeps the partition's next offset."""
+        return owner(self.incarnation, self.topic, self.partition)
+
+
+def owner(incarnation: str, topic: str, partition: int) -> str:
+    """The application id of a partition."""
+    return f"{incarnation}/{topic}/{partition}"
+
+
+def counter(kind: str, owner_id: str) -> str:
+    """The application id under which the sum of a range's ``duplicates`` or ``dead`` is kept, beside the offset."""
+    return f"{kind}:{owner_id}"
+
+
+class FencedError(Exception):
+    """Another writer has moved a partition: drop what is buffered and go on at ``next_offsets`` (by owner)."""
+
+    def __init__(self, next_offsets: dict[str, int | None]) -> None:
+        super().__init__(", ".join(f"{key} is at {value}" for key, value in next_offsets.items()))
+        self.next_offsets = next_offsets
+
+
+def moved(table: DeltaTable, ranges: Sequence[Range]) -> dict[str, int | None]:
+    """Next offsets of the partitions that are not where their ranges start; a range from 0 may be the first."""
+    found = {each.owner: table.transaction_version(each.owner) for each in ranges}
+    return {each.owner: found[each.owner] for each in ranges if (found[each.owner] or 0) != each.start}
+
+
+def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
+    """Commits rows and the ends of their ranges.
+
+    Raises:
+        FencedError: a partition is not where its range starts; nothing was written.
+        SnowmeltError: UNAVAILABLE; nothing was written.
+    """
+    if gone := moved(table, ranges):
+        raise FencedError(gone)
+    transactions = []
+    for each in ranges:
+        transactions.append(Transaction(each.owner, each.end))
+        for kind, count in (("duplicates", each.duplicates), ("dead", each.dead)):
+            if count:
+                key = counter(kind, each.owner)
+                transactions.append(Transaction(key, (table.transaction_version(key) or 0) + count))
+    commit(table, rows, transactions, ranges)
+
+
+def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
+    """Commits dead letters, leaving out those that an earlier attempt at their range has committed already.
+
+    Only ranges with rows move the table's offsets.
+
+    Raises:
+        FencedError: another writer committed dead letters of a partition meanwhile; nothing was written.
+        SnowmeltError: UNAVAILABLE; nothing was written.
+    """
+    keys = [
+        owner(*key)
+        for key in zip(*(rows[name].to_pylist() for name in ("incarnation", "topic", "partition")), strict=True)
+    ]
+    done = {key: table.transaction_version(key) or 0 for key in set(keys)}
+    fresh = rows.filter(
+        pa.array(
+            [offset >= done[key] for key, offset in zip(keys, rows["offset"].to_pylist(), strict=True)], pa.bool_()
+        )
+    )
+    if len(fresh) == 0:
+        return
+    touched = [each for each in ranges if each.owner in done and each.end > done[each.owner]]
+    commit(table, fresh, [Transaction(each.owner, each.end) for each in touched], touched)
+
+
+def commit(table: DeltaTable, rows: pa.Table, transactions: list[Transaction], ranges: Sequence[Range]) -> None:
+    """Writes with the handle whose versions were compared; an unclear end is looked up, never tried again blindly."""
+    before = {each.owner: table.transaction_version(each.owner) for each in ranges}
+    try:
+        write_deltalake(
+            table,
+            rows,
+            mode="append",
+            writer_properties=_WRITER,
+            commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=COMMIT_RETRIES),
+        )
+    except (CommitFailedError, DeltaError, OSError) as error:
+        table.update_incremental()
+        now = {each.owner: table.transaction_version(each.owner) for each in ranges}
+        if not isinstance(error, CommitFailedError) and now == {each.owner: each.end for each in ranges}:
+            return
+        if now != before:
+            raise FencedError(now) from error
+        raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take the commit: {error}") from error

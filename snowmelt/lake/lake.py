@@ -1,0 +1,161 @@
+"""The lake's one door: create, append exactly once, read at a version, ask how far each partition has landed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.lake import appending, reading
+from snowmelt.lake.appending import Range, counter, owner
+from snowmelt.lake.schemas import DEAD_LETTERS, TABLES, TOPIC_TABLES, properties
+
+Partition = tuple[str, str, int]
+"""Incarnation, topic, partition."""
+
+SMALL_BYTES = 32 * 1024 * 1024
+COMPACT_FILES = 64
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One partition in its own table: the next offset, and what of the offsets before it were not rows."""
+
+    next_offset: int
+    duplicates: int
+    dead: int
+
+
+class Lake:
+    """Five Delta tables under one address; not to be shared between threads.
+
+    Args:
+        url: a folder, or what deltalake takes in its place.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._handles: dict[str, DeltaTable] = {}
+
+    def create(self) -> None:
+        """Makes the tables that are not there yet."""
+        if "://" not in self.url:
+            Path(self.url).mkdir(parents=True, exist_ok=True)
+        for table, schema in TABLES.items():
+            DeltaTable.create(f"{self.url}/{table}", schema, mode="ignore", configuration=properties(table))
+
+    def handle(self, table: str, version: int | None = None) -> DeltaTable:
+        """deltalake's handle at a version, by default the newest.
+
+        Raises:
+            SnowmeltError: NOT_FOUND where the table was not made yet.
+        """
+        place = f"{self.url}/{table}"
+        try:
+            if version is not None:
+                return DeltaTable(place, version=version)
+            if table not in self._handles:
+                self._handles[table] = DeltaTable(place)
+        except TableNotFoundError as error:
+            detail = f"the lake at {self.url} has no table {table} yet: the lake lane of ingest makes it"
+            raise SnowmeltError(Reason.NOT_FOUND, detail) from error
+        self._handles[table].update_incremental()
+        return self._handles[table]
+
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+        filters: pc.Expression | None = None,
+    ) -> pa.Table:
+        """The rows at a version (default: newest), ordered by incarnation, partition and offset.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        return reading.read(self.handle(table, version), table, columns, filters)
+
+    def rows(self, table: str, version: int | None = None) -> int:
+        """How many rows a version holds, out of the log alone.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        return int(pc.sum(pa.table(self.handle(table, version).get_add_actions())["num_records"]).as_py() or 0)
+
+    def version(self, table: str) -> int:
+        """The newest version of a table.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        return int(self.handle(table).version())
+
+    def versions(self) -> dict[str, int]:
+        """The newest version of each table; pass them to ``read`` to see one state of the lake."""
+        return {table: self.version(table) for table in TABLES}
+
+    def append(self, table: str, rows: pa.Table, ranges: Sequence[Range]) -> None:
+        """Lands the rows of these ranges exactly once; dead letters leave out what an earlier attempt has landed.
+
+        Raises:
+            FencedError: another writer has moved a partition; nothing was written.
+            SnowmeltError: UNAVAILABLE; nothing was written.
+        """
+        handle = self._handles.get(table) or self.handle(table)
+        write = appending.append_dead if table == DEAD_LETTERS else appending.append
+        write(handle, rows, ranges)
+
+    def progress(
+        self, table: str, wanted: Sequence[Partition], version: int | None = None
+    ) -> dict[Partition, Progress]:
+        """How far each wanted partition has landed; those never touched are absent.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        handle = self.handle(table, version)
+        found: dict[Partition, Progress] = {}
+        for key in wanted:
+            name = owner(*key)
+            end = handle.transaction_version(name)
+            if end is not None:
+                sums = (handle.transaction_version(counter(kind, name)) or 0 for kind in ("duplicates", "dead"))
+                found[key] = Progress(end, *sums)
+        return found
+
+    def next_offsets(self, table: str, version: int | None = None) -> dict[Partition, int]:
+        """The next offset of every partition that a table holds rows of, or dead letters.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        topic = next(name for name, own in TOPIC_TABLES.items() if own == table)
+        known = reading.partitions(self.handle(table, version)) | reading.partitions(self.handle(DEAD_LETTERS))
+        places = [(incarnation, topic, partition) for incarnation, partition in sorted(known)]
+        return {key: each.next_offset for key, each in self.progress(table, places, version).items()}
+
+    def since(self, table: str, columns: Sequence[str], starts: Mapping[tuple[str, int], int]) -> pa.Table:
+        """The rows at or beyond an offset of some partitions ((incarnation, partition) -> offset).
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        keep = pc.scalar(False)
+        for (incarnation, partition), offset in starts.items():
+            mine = (pc.field("incarnation") == incarnation) & (pc.field("partition") == partition)
+            keep = keep | (mine & (pc.field("offset") >= offset))
+        return self.read(table, columns, filters=keep)
+
+    def compact(self, table: str) -> int:
+        """Joins small files where there are many; returns how many were joined. Old versions stay readable."""
+        handle = DeltaTable(f"{self.url}/{table}")
+        sizes = pa.table(handle.get_add_actions())["size_bytes"].to_pylist()
+        if sum(size < SMALL_BYTES for size in sizes) < COMPACT_FILES:
+            return 0
+        return int(handle.optimize.compact(target_size=2 * SMALL_BYTES)["numFilesRemoved"])

@@ -1,0 +1,59 @@
+"""Reads a table's files with pyarrow alone: deltalake's own reader for Arrow can abort a process at its end."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import DeltaTable
+
+from snowmelt.lake.schemas import TABLES
+
+ORDER = ("incarnation", "partition", "offset")
+
+
+def read(
+    handle: DeltaTable, table: str, columns: Sequence[str] | None = None, filters: pc.Expression | None = None
+) -> pa.Table:
+    """The rows of the handle's version, ordered by incarnation, partition and offset.
+
+    Args:
+        handle: at the version to read.
+        table: names the schema; columns that older files lack are null.
+        columns: those to return; absent: all.
+        filters: keeps the rows for which it is true; may name any column.
+    """
+    schema = TABLES[table]
+    names = list(schema.names if columns is None else columns)
+    files = handle.file_uris()
+    if not files:
+        return schema.empty_table().select(names)
+    extra = [name for name in ORDER if name not in names]
+    found = ds.dataset(files, schema=schema, format="parquet").to_table(columns=names + extra, filter=filters)
+    return found.take(_order(found)).select(names)
+
+
+def _order(rows: pa.Table) -> pa.Array:
+    keys = pa.table(
+        {
+            "incarnation": rows["incarnation"].combine_chunks().dictionary_encode().indices,
+            "partition": rows["partition"],
+            "offset": rows["offset"],
+        }
+    )
+    incarnations = rows["incarnation"].combine_chunks().dictionary_encode().dictionary
+    rank = pc.rank(incarnations) if len(incarnations) else pa.array([], pa.uint64())
+    keys = keys.set_column(0, "incarnation", rank.take(keys["incarnation"]))
+    return pc.sort_indices(keys, sort_keys=[(name, "ascending") for name in ORDER])
+
+
+def partitions(handle: DeltaTable) -> set[tuple[str, int]]:
+    """Every (incarnation, partition) of which the version may hold rows, out of the files' statistics alone."""
+    found: set[tuple[str, int]] = set()
+    actions = pa.table(handle.get_add_actions(flatten=True))
+    if len(actions) == 0 or "min.partition" not in actions.column_names:
+        return found
+    columns = ("path", "min.incarnation", "max.incarnation", "min.partition", "max.partition")
+    for _, low, high, first, last in zip(*(actions[name].to_pylist() for name in columns), strict=True):
+        found |= {(name, p) for name in {low, high} for p in range(first, last + 1)}
+    return found
