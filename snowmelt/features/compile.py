@@ -45,8 +45,8 @@ def compile_views(event_types: Sequence[str], specs: Sequence[ViewSpec]) -> Comp
     """Compiles declared views.
 
     Raises:
-        SnowmeltError: INVALID_FIELD for an unknown function, column, topic or entity (with the nearest name), a window that
-            the function cannot have, or a name that comes twice.
+        SnowmeltError: INVALID_FIELD for an unknown function, column, topic or entity (with the nearest name), a window
+            that the function cannot have, or a name that comes twice.
     """
     types = tuple(event_types)
     if len(set(types)) != len(types) or len(types) > MAX_TYPES:

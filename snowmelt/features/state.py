@@ -16,9 +16,9 @@ register    16 u64 register * 64 + rank, f64 time in ms            by the first;
 last      16+n u64 time in ms, u64 offset, n bytes of payload      one record; the greater bytes win
 ======== ===== =================================================== =====================================
 
-What a merge drops besides: tiles with tile < newest tile - keep_tiles (where hop_ms > 0); all but the ``limit`` greatest
-of newest; a register's rank whose time is not later than that of each higher rank of the register. ``last`` sections end
-a view, so every other section stands on a multiple of 4 bytes.
+What a merge drops besides: tiles with tile < newest tile - keep_tiles (where hop_ms > 0); all but the ``limit``
+greatest of newest; a register's rank whose time is not later than that of each higher rank of the register. ``last``
+sections end a view, so every other section stands on a multiple of 4 bytes.
 """
 
 import struct

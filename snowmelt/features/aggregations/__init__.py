@@ -1,8 +1,8 @@
 """The functions that a Feast ``Aggregation`` may name, one file a function.
 
-A file says which columns the function takes, which sections of state it reads (a kind of section in ``kinds/`` is codec,
-fold and merge) and how it is finished. ``finish`` reads through ``Reading``, which is there twice: over decoded online
-state, and over all rows as of any instants. So one function gives the value online, offline and in training.
+A file says which columns the function takes, which sections of state it reads (a kind of section in ``kinds/`` is
+codec, fold and merge) and how it is finished. ``finish`` reads through ``Reading``, which is there twice: over decoded
+online state, and over all rows as of any instants. So one function gives the value online, offline and in training.
 """
 
 import re

@@ -1,7 +1,7 @@
 """The newest payload: a number, or the bytes of a catalogue change.
 
-A section is empty or one record: u64 time in ms, u64 offset, then the payload (8 bytes, a big-endian f64, for a number).
-Of two records the one with the greater bytes wins: the head decides, and where it is equal the payload does, bytewise.
+A section is empty or one record: u64 time in ms, u64 offset, then the payload (8 bytes, a big-endian f64, for a
+number). Of two records the one with the greater bytes wins: the head decides, and where it is equal the payload does.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """How many different keys a window holds: a HyperLogLog that slides.
 
 A record is 16 bytes: u64 register * 64 + rank, f64 time in ms at which the register last reached that rank. Sorted by
-the first; two records of one (register, rank) merge to the later time; a rank is dropped where a higher rank of the same
-register is as new or newer, since no window can tell it any more. 256 registers: a standard error of 6.5 %.
+the first; two records of one (register, rank) merge to the later time; a rank is dropped where a higher rank of the
+same register is as new or newer, since no window can tell it any more. 256 registers: a standard error of 6.5 %.
 
 The estimate is Ertl's (arXiv:1702.01284, algorithm 6): for few keys it is linear counting, without a seam between two
 estimators, so that it never rises while keys fall out of the window.

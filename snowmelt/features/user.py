@@ -1,0 +1,65 @@
+"""A user's packed state -> what algorithms read; and an anonymous session's steps -> packed state."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from snowmelt.api.events.v1 import events_pb2
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.user_state import PackedUserState, UserState
+from snowmelt.features.rows import Rows
+from snowmelt.features.views import CompiledViews
+
+PROFILE = "user_profile"
+SEEN = "user_seen"
+
+
+def finish_user(views: CompiledViews, packed: PackedUserState, as_of_ms: int) -> UserState:
+    """The user's state at one instant, out of the views user_profile and user_seen.
+
+    Raises:
+        SnowmeltError: FEATURES_MISMATCH where other compiled views wrote the state.
+    """
+    _check(views, packed)
+    profile: dict[str, Any] = {n: v[0] for n, v in views.views[PROFILE].finish([packed.profile], as_of_ms).items()}
+    (seen,) = views.views[SEEN].finish([packed.seen], as_of_ms)["seen_items"]
+    codes, weights = profile["type_counts_keys"].tolist(), profile["type_counts"].tolist()
+    return UserState(
+        recent_keys=profile["recent_items"],
+        recent_times_ms=profile["recent_items_times"],
+        recent_types=profile["recent_items_types"],
+        seen_keys=seen,
+        type_counts={views.event_types[code]: weight for code, weight in zip(codes, weights, strict=True)},
+        category_keys=profile["category_affinity_keys"],
+        category_weights=profile["category_affinity"],
+        price_level=float(profile["price_level"]),
+    )
+
+
+def with_events(views: CompiledViews, packed: PackedUserState, events: Sequence[events_pb2.Event]) -> PackedUserState:
+    """The state as if these events of the user or session had been applied too; nothing is written anywhere.
+
+    The events need tenant, actor, item, type and time; categories and price as the catalogue has them.
+
+    Raises:
+        SnowmeltError: FEATURES_MISMATCH; UNKNOWN_EVENT_TYPE.
+    """
+    _check(views, packed)
+    if not events:
+        return packed
+    rows = Rows.from_events(events, views)
+    merged = {}
+    for name, state in ((PROFILE, packed.profile), (SEEN, packed.seen)):
+        view = views.views[name]
+        for delta in view.fold(rows).states:
+            state = view.merge(state, delta)  # noqa: PLW2901 - each actor's delta goes on top
+        merged[name] = state
+    return replace(packed, profile=merged[PROFILE], seen=merged[SEEN], views_hash=views.hash)
+
+
+def _check(views: CompiledViews, packed: PackedUserState) -> None:
+    if packed.views_hash and packed.views_hash != views.hash:
+        raise SnowmeltError(
+            Reason.FEATURES_MISMATCH,
+            f"the user's state is of the compiled views {packed.views_hash[:12]}, here they are {views.hash[:12]}",
+        )
