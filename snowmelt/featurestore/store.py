@@ -1,26 +1,21 @@
 """The online store: states in Redis, written through a fence, exactly once per (partition, bucket)."""
 
-from __future__ import annotations
-
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING
 
 import redis
 from redis.exceptions import NoScriptError
 
 from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
+from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
 from snowmelt.featurestore.connection import check_server, connect, redis_errors
 from snowmelt.featurestore.fences import Fences, Partition
 from snowmelt.featurestore.generations import Generations, check_views
 from snowmelt.featurestore.sections import pack_spec
-
-if TYPE_CHECKING:
-    from snowmelt.features.views import CompiledViews
 
 READ_KEYS_MAX = 1000
 """Keys of one MGET: Redis serves nobody else meanwhile."""

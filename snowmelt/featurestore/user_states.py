@@ -1,10 +1,7 @@
 """A user's packed state in one round trip, for the gateway."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -13,13 +10,11 @@ from redis.backoff import NoBackoff
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import entity_bucket
 from snowmelt.contracts.user_state import PackedUserState
+from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
 from snowmelt.featurestore.connection import redis_errors
 from snowmelt.featurestore.generations import check_views, written_by
 from snowmelt.runtime.config import ConfigError
-
-if TYPE_CHECKING:
-    from snowmelt.features.views import CompiledViews
 
 PROFILE_VIEW = "user_profile"
 SEEN_VIEW = "user_seen"
