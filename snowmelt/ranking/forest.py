@@ -48,6 +48,7 @@ def parse(model: str) -> Forest:
     Raises:
         UnsupportedModelError: categorical splits, linear leaves, zero as missing, several trees an iteration, averaged
             output, a threshold beyond float32.
+        ValueError, KeyError, IndexError: the text is damaged: a node that is no tree's, a feature that is not there.
     """
     header, *blocks = model.split("\nTree=")
     fields = _fields(header)
@@ -78,9 +79,15 @@ def _add_tree(fields: dict[str, str], features: int, rows: list[tuple[float, int
     column, decision = _numbers(fields, "split_feature", int), _numbers(fields, "decision_type", int)
     left, right = _numbers(fields, "left_child", int), _numbers(fields, "right_child", int)
     threshold, output = _numbers(fields, "threshold", float), _numbers(fields, "leaf_value", float)
+    if not len(column) == len(decision) == len(left) == len(right) == len(threshold) == len(output) - 1:
+        raise ValueError("the parts of a tree differ in length")
+    if any(not 0 <= one < features for one in column):
+        raise ValueError("a tree reads a feature that is not there")
     first = len(rows)
     order = [0 if column else ~0]
     for place, node in enumerate(order):
+        if place > 2 * len(column):
+            raise ValueError("the nodes of a tree go round in circles")
         if node < 0:
             rows.append((np.inf, 0, first + place))
             values.append(output[~node])
