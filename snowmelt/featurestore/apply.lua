@@ -13,43 +13,47 @@
 local call, get, put = redis.call, struct.unpack, struct.pack
 local sub, find, byte, floor, concat = string.sub, string.find, string.byte, math.floor, table.concat
 local args = unpack
+local EXACT = 9007199254740992
 
--- Orders the big-endian u64 at s[p] and d[q]; doubles hold 53 bits, so a tie is settled by halves.
-local function before(s, p, d, q)
-  local a, b = get('>I8', s, p), get('>I8', d, q)
-  if a ~= b then return a < b end
-  if a < 9007199254740992 then return false end
+-- Whether the big-endian u64 at s[p] lies before the one at d[q], the two being equal as doubles, which hold 53 bits.
+local function before_by_halves(s, p, d, q)
   local a1, a2 = get('>I4I4', s, p)
   local b1, b2 = get('>I4I4', d, q)
   return a1 < b1 or (a1 == b1 and a2 < b2)
 end
 
--- The first of the records [lo, hi) of s whose u64 is not before the one at d[q]; the tail is tried first.
-local function place(s, width, lo, hi, d, q)
-  if lo >= hi or before(s, (hi - 1) * width + 1, d, q) then return hi end
-  hi = hi - 1
+-- The first of the records [lo, hi) of s whose u64 is not before `key`, the u64 at d[q]; the tail is tried first.
+local function place(s, width, lo, hi, key, d, q)
+  local mid = hi - 1
   while lo < hi do
-    local mid = floor((lo + hi) / 2)
-    if before(s, mid * width + 1, d, q) then lo = mid + 1 else hi = mid end
+    local a = get('>I8', s, mid * width + 1)
+    if a < key or (a == key and a >= EXACT and before_by_halves(s, mid * width + 1, d, q)) then
+      lo = mid + 1
+    else
+      hi = mid
+    end
+    mid = floor((lo + hi) / 2)
   end
   return lo
 end
 
-local function same_key(s, p, d, q)
-  return sub(s, p, p + 7) == sub(d, q, q + 7)
+local function same(s, p, d, q, key)
+  local a = get('>I8', s, p)
+  return a == key and (a < EXACT or sub(s, p, p + 7) == sub(d, q, q + 7))
 end
 
 -- Merges two runs of records sorted by their u64; `join` makes the bytes of a record that both have.
 local function sweep(s, d, width, join, parameter)
   local n, out, k, from = #s / width, {}, 0, 0
   for q = 1, #d, width do
-    local at = place(s, width, from, n, d, q)
+    local key = get('>I8', d, q)
+    local at = place(s, width, from, n, key, d, q)
     if at > from then
       k = k + 1
       out[k] = sub(s, from * width + 1, at * width)
     end
     k = k + 1
-    if at < n and same_key(s, at * width + 1, d, q) then
+    if at < n and same(s, at * width + 1, d, q, key) then
       out[k] = join(s, at * width + 1, d, q, parameter)
       from = at + 1
     else
@@ -65,8 +69,7 @@ local function sweep(s, d, width, join, parameter)
 end
 
 local function add(s, p, d, q)
-  local key, a = get('>I8d', s, p)
-  return put('>I8d', key, a + get('>d', d, q + 8))
+  return sub(s, p, p + 7) .. put('>d', get('>d', s, p + 8) + get('>d', d, q + 8))
 end
 
 local function lesser(s, p, d, q)
@@ -82,10 +85,10 @@ end
 local function decay(s, p, d, q, half_life)
   local t1, a = get('>I8d', s, p + 8)
   local t2, b = get('>I8d', d, q + 8)
-  local t = t1
-  if t2 > t then t = t2 end
-  local sum = a * 2 ^ (-((t - t1) / half_life)) + b * 2 ^ (-((t - t2) / half_life))
-  return sub(s, p, p + 7) .. put('>I8d', t, sum)
+  if t1 < t2 then
+    return sub(s, p, p + 7) .. put('>I8d', t2, a * 2 ^ ((t1 - t2) / half_life) + b)
+  end
+  return sub(s, p, p + 7) .. put('>I8d', t1, a + b * 2 ^ ((t2 - t1) / half_life))
 end
 
 -- Drops the tiles that lie more than `keep` before the newest.
@@ -93,11 +96,16 @@ local function prune(s, keep)
   if keep == 0 then return s end
   local oldest = get('>I8', s, #s - 15) - keep
   if get('>I8', s, 1) >= oldest then return s end
-  return sub(s, place(s, 16, 0, #s / 16, put('>I8', oldest), 1) * 16 + 1)
+  return sub(s, place(s, 16, 0, #s / 16, oldest) * 16 + 1)
 end
 
 local function tiles(join)
   return function(s, d, keep)
+    local first, newest = get('>I8', d, 1), get('>I8', s, #s - 15)
+    if first > newest then return prune(s .. d, keep) end
+    if first == newest then
+      return prune(sub(s, 1, #s - 16) .. join(s, #s - 15, d, 1) .. sub(d, 17), keep)
+    end
     return prune(sweep(s, d, 16, join), keep)
   end
 end
@@ -112,63 +120,66 @@ local function find_item(s, d, q)
   return at and at - 8
 end
 
-local function newer(s, p, d, q)
-  if sub(s, p, p + 7) == sub(d, q, q + 7) then return before(s, p + 8, d, q + 8) end
-  return before(s, p, d, q)
+-- Whether the record at s[p] is older than the one at d[q]: the order of the 16 bytes.
+local function older(s, p, d, q)
+  local a, b = get('>I8', s, p), get('>I8', d, q)
+  if a ~= b then return a < b end
+  a, b = get('>I8', s, p + 8), get('>I8', d, q + 8)
+  if a ~= b then return a < b end
+  return before_by_halves(s, p + 8, d, q + 8)
 end
 
 local function newest(s, d, limit)
+  local out, k, fresh = {}, 0, {}
   for q = 1, #d, 16 do
     local old = find_item(s, d, q)
-    local skip = false
-    if old then
-      skip = not newer(s, old, d, q)
-      if not skip then s = sub(s, 1, old - 1) .. sub(s, old + 16) end
-    end
-    if not skip then
-      local n = #s / 16
-      local lo, hi = 0, n
-      if n > 0 and newer(s, n * 16 - 15, d, q) then lo = n end
-      while lo < hi do
-        local mid = floor((lo + hi) / 2)
-        if newer(s, mid * 16 + 1, d, q) then lo = mid + 1 else hi = mid end
-      end
-      s = sub(s, 1, lo * 16) .. sub(d, q, q + 15) .. sub(s, lo * 16 + 1)
+    if not old or older(s, old, d, q) then
+      if old then s = sub(s, 1, old - 1) .. sub(s, old + 16) end
+      fresh[#fresh + 1] = q
     end
   end
-  return sub(s, -16 * limit)
+  local from, n = 0, #s / 16
+  for i = 1, #fresh do
+    local q, lo, hi = fresh[i], from, n
+    local mid = hi - 1
+    while lo < hi do
+      if older(s, mid * 16 + 1, d, q) then lo = mid + 1 else hi = mid end
+      mid = floor((lo + hi) / 2)
+    end
+    out[k + 1] = sub(s, from * 16 + 1, lo * 16)
+    out[k + 2] = sub(d, q, q + 15)
+    k, from = k + 2, lo
+  end
+  out[k + 1] = sub(s, from * 16 + 1)
+  local merged = concat(out)
+  if #merged > 16 * limit then return sub(merged, -16 * limit) end
+  return merged
 end
 
--- Keeps, of the (rank, time) of one register, those that no higher or equal rank outlives.
+-- Appends to `out`, of the records of one register, those that no equal or higher rank outlives.
 local function frontier(s, p, stop, d, q, stop_d, out, k)
-  local records, n = {}, 0
+  local keys, times, n = {}, {}, 0
   while p < stop or q < stop_d do
-    local take_s = q >= stop_d
-    if not take_s and p < stop then
-      local a, b = get('>I8', s, p), get('>I8', d, q)
-      take_s = a < b or (a == b and get('>d', s, p + 8) < get('>d', d, q + 8))
-    end
+    local a, b, ta, tb = 1 / 0, 1 / 0, 0, 0
+    if p < stop then a, ta = get('>I8d', s, p) end
+    if q < stop_d then b, tb = get('>I8d', d, q) end
     n = n + 1
-    if take_s then
-      records[n] = sub(s, p, p + 15)
-      p = p + 16
+    if a < b or (a == b and ta < tb) then
+      keys[n], times[n], p = a, ta, p + 16
     else
-      records[n] = sub(d, q, q + 15)
-      q = q + 16
+      keys[n], times[n], q = b, tb, q + 16
     end
   end
-  local kept, m, latest = {}, 0, -1 / 0
+  local latest, kept = -1 / 0, {}
   for i = n, 1, -1 do
-    local time = get('>d', records[i], 9)
-    if time > latest then
-      m = m + 1
-      kept[m] = records[i]
-      latest = time
+    if times[i] > latest then
+      latest = times[i]
+      kept[#kept + 1] = i
     end
   end
-  for i = m, 1, -1 do
+  for i = #kept, 1, -1 do
     k = k + 1
-    out[k] = kept[i]
+    out[k] = put('>I8d', keys[kept[i]], times[kept[i]])
   end
   return k
 end
@@ -176,14 +187,15 @@ end
 local function registers(s, d)
   local n, out, k, from, q = #s / 16, {}, 0, 0, 1
   while q < #d do
-    local register = floor(get('>I8', d, q) / 64)
+    local key = get('>I8', d, q)
+    local low = key - key % 64
     local stop_d = q + 16
-    while stop_d < #d and floor(get('>I8', d, stop_d) / 64) == register do
+    while stop_d < #d and get('>I8', d, stop_d) < low + 64 do
       stop_d = stop_d + 16
     end
-    local at = place(s, 16, from, n, put('>I8', register * 64), 1)
+    local at = place(s, 16, from, n, low)
     local stop = at
-    while stop < n and floor(get('>I8', s, stop * 16 + 1) / 64) == register do
+    while stop < n and get('>I8', s, stop * 16 + 1) < low + 64 do
       stop = stop + 1
     end
     k = k + 1
