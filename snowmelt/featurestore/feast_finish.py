@@ -1,0 +1,69 @@
+"""Online state -> values for Feast's callers: one read of Redis, one ``finish``; follows views and generations."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.features.views import CompiledView, CompiledViews, Values
+from snowmelt.featurestore.feast_pins import current_pins
+from snowmelt.featurestore.store import StateStore
+
+
+class Finisher:
+    """Reads views of one tenant.
+
+    Args:
+        url: Redis.
+        views_path: the compiled views; read again where the file has changed.
+        tenant: whose state.
+        clock: its now is the instant that is read at, unless one is pinned.
+    """
+
+    def __init__(self, url: str, views_path: Path, tenant: str, clock: Clock) -> None:
+        self._url, self._views_path, self._tenant, self._clock = url, views_path, tenant, clock
+        self._written_ns = -1
+        self._state: StateStore | None = None
+        self._narrowed: dict[tuple[str, tuple[str, ...]], CompiledView] = {}
+
+    def as_of_ms(self) -> int:
+        """The instant of a read that begins now."""
+        pinned = current_pins().as_of_ms
+        return self._clock.now_ms() if pinned is None else pinned
+
+    def read(self, view: str, entities: Sequence[str], as_of_ms: int, names: Sequence[str]) -> Values:
+        """The named features of n entities, finished at ``as_of_ms``.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where Redis does not answer; FEATURES_MISMATCH where there are no compiled views,
+                or other views wrote the state.
+        """
+        state = self._store()
+        key = (view, tuple(names))
+        if key not in self._narrowed:
+            self._narrowed[key] = narrow(self._compiled(state.views, view), key[1])
+        return self._narrowed[key].finish(state.read(view, entities), as_of_ms)
+
+    def _store(self) -> StateStore:
+        try:
+            written_ns = self._views_path.stat().st_mtime_ns
+        except FileNotFoundError:
+            written_ns = 0
+        if self._state is None or written_ns != self._written_ns:
+            self._state = StateStore(self._url, CompiledViews.load(self._views_path), tenant=self._tenant)
+            self._written_ns = written_ns
+            self._narrowed.clear()
+        self._state.follow()
+        return self._state
+
+    def _compiled(self, views: CompiledViews, view: str) -> CompiledView:
+        if view not in views.views:
+            detail = f"{view} is not among the compiled views: run `feast apply`"
+            raise SnowmeltError(Reason.FEATURES_MISMATCH, detail, field=view)
+        return views.views[view]
+
+
+def narrow(view: CompiledView, names: tuple[str, ...]) -> CompiledView:
+    """The view with the named features alone; its state is the same, what is not asked for is not finished."""
+    return replace(view, features=tuple(f for f in view.features if f.name in names))
