@@ -1,0 +1,171 @@
+"""The slate as it is answered and as it is logged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.gateway.ports import Part, Ranking
+from services.gateway.reasons import PERSONAL, Cause, sentence
+from services.gateway.request import Request
+from snowmelt.api.events.v1.events_pb2 import Impression, ImpressionItem, SourceHit
+from snowmelt.api.gateway.v1 import gateway_pb2 as public
+from snowmelt.blending import Content, History, Reason, Rules, blend
+from snowmelt.contracts.candidates import Candidates
+from snowmelt.contracts.ids import item_keys
+from snowmelt.contracts.items import ItemSource
+from snowmelt.contracts.slate import SlateItem
+from snowmelt.contracts.slate import SourceHit as Hit
+from snowmelt.contracts.user_state import UserState
+from snowmelt.features.views import CompiledViews
+from snowmelt.runtime import telemetry
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items, and the views that name what users do with them."""
+
+    items: ItemSource
+    views: CompiledViews
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One place of the slate with what only the answer says of it."""
+
+    item: SlateItem
+    title: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Slate:
+    """What is answered. ``ranked``: the scores are the ranker's."""
+
+    shown: Sequence[Shown]
+    rung: str
+    release_id: str
+    cold_start: bool
+    ranked: bool
+
+
+def compose(
+    request: Request, candidates: Candidates, ranking: Ranking | None, user: UserState, catalogue: Catalogue
+) -> list[Shown]:
+    """The best k candidates that may be shown, in order, each with its sources and its reason in words."""
+    items, tenant = catalogue.items, request.tenant
+    hidden = np.concatenate((user.seen_keys, item_keys(tenant, request.asked.exclude_item_ids)))
+    scores = None if ranking is None else ranking.scores
+    places = blend(
+        candidates,
+        scores,
+        request.k,
+        content=Content.of(items, candidates.keys),
+        as_of_ms=request.as_of_ms,
+        rules=Rules(hidden, frozenset(request.asked.categories)),
+        history=History(user.recent_keys, Content.of(items, user.recent_keys), PERSONAL),
+    )
+    columns, rows = items.columns(), items.rows(candidates.keys)
+    explanations = ranking.explanations if ranking else {}
+    shown = []
+    for position, place in enumerate(places):
+        row = rows[place.row]
+        item = SlateItem(
+            key=int(candidates.keys[place.row]),
+            item_id=columns.ids[row],
+            position=position,
+            score=1.0 / (position + 1) if scores is None else float(scores[place.row]),
+            sources=_hits(candidates, place.row),
+            reason=sentence(place.reason.source, columns.categories[row], _cause(place.reason, user, catalogue)),
+            propensity=place.propensity,
+        )
+        shown.append(Shown(item, columns.titles[row], explanations.get(place.row, ())))
+    return shown
+
+
+def _hits(candidates: Candidates, place: int) -> tuple[Hit, ...]:
+    ranks, scores = candidates.ranks[place].tolist(), candidates.scores[place].tolist()
+    found = [Hit(name, r, s) for name, r, s in zip(candidates.sources, ranks, scores, strict=True) if r]
+    return tuple(sorted(found, key=lambda hit: hit.rank))
+
+
+def _cause(reason: Reason, user: UserState, catalogue: Catalogue) -> Cause | None:
+    if not reason.because_key:
+        return None
+    row = int(catalogue.items.rows(np.array([reason.because_key], np.uint64))[0])
+    if row < 0:
+        return None
+    columns = catalogue.items.columns()
+    place = int(np.flatnonzero(user.recent_keys == np.uint64(reason.because_key))[0])
+    return Cause(columns.titles[row] or columns.ids[row], catalogue.views.event_types[user.recent_types[place]])
+
+
+def answer(request: Request, slate: Slate, empty_reason: str) -> public.RecommendResponse:
+    """The answer of both doors."""
+    return public.RecommendResponse(
+        request_id=request.request_id,
+        items=[_item(shown) for shown in slate.shown],
+        degraded=request.degraded,
+        cold_start=slate.cold_start,
+        release_id=slate.release_id,
+        as_of_ms=request.as_of_ms,
+        trace_id=telemetry.trace_id(),
+        stages=[public.Stage(name=s.name, duration_ms=s.duration_ms) for s in request.stages],
+        reason=empty_reason,
+        rung=slate.rung,
+    )
+
+
+def _item(shown: Shown) -> public.SlateItem:
+    return public.SlateItem(
+        item_id=shown.item.item_id,
+        position=shown.item.position,
+        score=shown.item.score,
+        sources=_sources(shown.item),
+        reason=shown.item.reason,
+        propensity=shown.item.propensity,
+        title=shown.title,
+        contributions=[
+            public.Contribution(
+                feature=part.feature,
+                value=None if np.isnan(part.value) else part.value,
+                contribution=part.contribution,
+            )
+            for part in shown.parts
+        ],
+    )
+
+
+def _sources(item: SlateItem) -> list[SourceHit]:
+    return [SourceHit(source=hit.source, rank=hit.rank, score=hit.score) for hit in item.sources]
+
+
+def impression(request: Request, slate: Slate) -> Impression:
+    """The slate as the log keeps it."""
+    items = []
+    for shown in slate.shown:
+        logged = ImpressionItem(
+            item_id=shown.item.item_id,
+            position=shown.item.position,
+            sources=_sources(shown.item),
+            propensity=shown.item.propensity,
+            reason=_within(shown.item.reason, 256),
+        )
+        if slate.ranked:
+            logged.ranker_score = shown.item.score
+        items.append(logged)
+    return Impression(
+        request_id=request.request_id,
+        tenant=request.tenant,
+        user_id=request.asked.user_id,
+        session_id=request.asked.session_id,
+        surface=request.asked.surface,
+        as_of_ms=request.as_of_ms,
+        release_id=slate.release_id,
+        rung=slate.rung,
+        items=items,
+    )
+
+
+def _within(text: str, size_bytes: int) -> str:
+    return text.encode()[:size_bytes].decode("utf-8", "ignore")

@@ -1,0 +1,53 @@
+"""Why an item is in a slate, in words for people."""
+
+from dataclasses import dataclass
+
+from snowmelt.retrieval.config import (
+    CONTENT_NEIGHBOURS,
+    ITEM_TO_ITEM,
+    NEW_ITEMS,
+    POPULARITY_7D,
+    POPULARITY_28D,
+    POPULARITY_CATEGORY,
+    VECTORS,
+)
+
+PERSONAL = frozenset({VECTORS, ITEM_TO_ITEM, CONTENT_NEIGHBOURS})
+"""The sources that start from the user's recent items."""
+
+OTHERWISE = "Chosen for you"
+_SAID = {
+    "popularity": "Popular now",
+    POPULARITY_7D: "Popular this week",
+    POPULARITY_28D: "Popular this month",
+    POPULARITY_CATEGORY: "Popular in its category",
+    NEW_ITEMS: "New in the catalogue",
+}
+_DID = {
+    "view": "viewed",
+    "click": "clicked",
+    "add_to_cart": "put into the cart",
+    "purchase": "bought",
+    "rating": "rated",
+    "like": "liked",
+    "play": "played",
+}
+TITLE_MAX = 80
+
+
+@dataclass(frozen=True)
+class Cause:
+    """What the user did, and with which item."""
+
+    title: str
+    type: str
+
+
+def sentence(source: str, categories: tuple[str, ...], cause: Cause | None) -> str:
+    """One sentence after the source that ranked the item highest and, for a personal one, the user's item behind it."""
+    if source in PERSONAL and cause is not None:
+        title = cause.title if len(cause.title) <= TITLE_MAX else cause.title[: TITLE_MAX - 1] + "…"
+        return f"Because you {_DID.get(cause.type, 'chose')} {title}"
+    if source == POPULARITY_CATEGORY and categories:
+        return f"Popular in {categories[0]}"
+    return _SAID.get(source, OTHERWISE)
