@@ -3,16 +3,17 @@
 from snowmelt.retrieval.config import RetrievalConfig, SourceConfig
 from snowmelt.retrieval.query import RetrievalQuery
 from snowmelt.retrieval.retriever import Retriever
-from snowmelt.retrieval.tables import FoldIn, Neighbours, RetrievalTables
+from snowmelt.retrieval.spans import SparseRows
+from snowmelt.retrieval.tables import FoldIn, RetrievalTables
 from snowmelt.retrieval.text import TextEncoder
 
 __all__ = [
     "FoldIn",
-    "Neighbours",
     "RetrievalConfig",
     "RetrievalQuery",
     "RetrievalTables",
     "Retriever",
     "SourceConfig",
+    "SparseRows",
     "TextEncoder",
 ]

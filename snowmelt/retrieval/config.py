@@ -46,7 +46,7 @@ class RetrievalConfig:
         sources: which sources run, in the order in which their columns stand in the candidates.
         count_7d, count_28d: the features of the view item_stats that popularity ranks by.
         popularity_tile_ms: popularity is finished at the last multiple of this before the request's instant, once.
-        history_half_life_days: how fast a user's recent items lose weight against the newest one.
+        history_half_life_days: how fast a user's recent items lose weight.
         category_limit: so many of the user's strongest categories count for popularity within categories.
         content_items: content neighbours are those of the user's last so many items.
         new_half_life_days: the score of a new item halves in this time.
@@ -59,7 +59,7 @@ class RetrievalConfig:
     popularity_tile_ms: int = 10_000
     history_half_life_days: float = 30.0
     category_limit: int = 8
-    content_items: int = 10
+    content_items: int = 50
     new_half_life_days: float = 14.0
     fusion_rank: int = 30
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snowmelt.contracts.items import Rows
+from snowmelt.retrieval.layout import Layout
 from snowmelt.retrieval.merge import Proposal
 from snowmelt.retrieval.text import Vectors
 from snowmelt.retrieval.topk import best_rows
@@ -53,46 +54,22 @@ class VectorIndex:
     Attributes:
         main: FAISS index of the T vectors of the release.
         main_vectors: float32[T, d], the same vectors.
-        main_rows: int64[T], the row of each; -1: tombstone.
         fresh_vectors: float32[m, d], newer vectors.
-        fresh_rows: int64[m], the row of each.
-        places: int64[N], where a row's vector stands: t in the main part, T + f in the fresh one, -1 nowhere.
+        layout: the rows of both.
     """
 
     main: faiss.Index
     main_vectors: Vectors
-    main_rows: Rows
     fresh_vectors: Vectors
-    fresh_rows: Rows
-    places: Rows
-
-    @classmethod
-    def over(
-        cls, main: tuple[faiss.Index, Vectors], main_rows: Rows, fresh: tuple[Vectors, Rows], rows: int
-    ) -> "VectorIndex":
-        """An index over a catalogue of ``rows`` rows; a main vector whose row has a fresh one becomes a tombstone.
-
-        ``main`` is the FAISS index with its vectors float32[T, d]; ``fresh`` newer vectors float32[m, d] with rows.
-        """
-        fresh_vectors, fresh_rows = fresh
-        places = np.full(rows, -1, np.int64)
-        kept = main_rows >= 0
-        places[main_rows[kept]] = np.flatnonzero(kept)
-        stale = places[fresh_rows]
-        alive = main_rows.copy()
-        alive[stale[stale >= 0]] = -1
-        places[fresh_rows] = len(main_rows) + np.arange(len(fresh_rows))
-        return cls(*main, alive, fresh_vectors, fresh_rows, places)
+    layout: Layout
 
     def vectors(self, rows: Rows) -> Vectors:
         """float32[n, d]: the vectors of catalogue rows; zeros where there is none."""
-        places = self.places[rows]
         found = np.zeros((len(rows), self.main_vectors.shape[1]), np.float32)
-        total = len(self.main_rows)
-        old = (places >= 0) & (places < total)
-        new = places >= total
-        found[old] = self.main_vectors[places[old]]
-        found[new] = self.fresh_vectors[places[new] - total]
+        old, places = self.layout.in_main(rows)
+        found[old] = self.main_vectors[places]
+        new, places = self.layout.in_fresh(rows)
+        found[new] = self.fresh_vectors[places]
         return found
 
     def scores(self, query: Vectors, rows: Rows) -> Vectors:
@@ -102,16 +79,18 @@ class VectorIndex:
     def search(self, query: Vectors, limit: int, allowed: npt.NDArray[np.bool_]) -> Proposal:
         """The ``limit`` best rows by inner product with float32[d], of those that bool[N] ``allowed`` lets through."""
         rows, scores = self._search_main(query, limit, allowed)
-        if len(self.fresh_rows):
-            mine = np.flatnonzero(allowed[self.fresh_rows])
+        fresh_rows = self.layout.fresh_rows
+        if len(fresh_rows):
+            mine = np.flatnonzero(allowed[fresh_rows])
             fresh = _inner_products(self.fresh_vectors[mine], query)
-            rows = np.concatenate([rows, self.fresh_rows[mine]])
+            rows = np.concatenate([rows, fresh_rows[mine]])
             scores = np.concatenate([scores, fresh])
         best = best_rows(scores, rows, limit)
         return Proposal(rows[best], scores[best])
 
     def _search_main(self, query: Vectors, limit: int, allowed: npt.NDArray[np.bool_]) -> tuple[Rows, Vectors]:
-        open_to = (self.main_rows >= 0) & allowed[self.main_rows]
+        rows = self.layout.main_rows
+        open_to = (rows >= 0) & allowed[rows]
         count = min(limit, int(np.count_nonzero(open_to)))
         if not count:
             return np.empty(0, np.int64), np.empty(0, np.float32)
@@ -123,7 +102,7 @@ class VectorIndex:
         options.sel = faiss.IDSelectorBitmap(len(open_to), faiss.swig_ptr(bits))
         scores, ids = self.main.search(query[None, :], count, params=options)
         found = ids[0] >= 0
-        return self.main_rows[ids[0][found]], scores[0][found]
+        return rows[ids[0][found]], scores[0][found]
 
 
 def _inner_products(vectors: Vectors, query: Vectors) -> Vectors:

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from snowmelt.contracts.items import Rows
 from snowmelt.retrieval.catalog import Mask
-from snowmelt.retrieval.config import RetrievalConfig
 from snowmelt.retrieval.query import RetrievalQuery
 from snowmelt.retrieval.shelf import Shelf
 
@@ -23,7 +22,7 @@ class Request:
     Attributes:
         allowed: bool[N], rows that may be proposed.
         history: int64[h], rows of the user's recent items, newest first.
-        history_weights: float32[h], 1 for the newest item's time, halved each half-life before it.
+        history_ages_days: float64[h], before the query's instant.
         limit: so many proposals at most.
         counts: float32[N] of a feature of item_stats by its name.
     """
@@ -32,27 +31,35 @@ class Request:
     query: RetrievalQuery
     allowed: Mask
     history: Rows
-    history_weights: Counts
+    history_ages_days: npt.NDArray[np.float64]
     limit: int
     counts: Callable[[str], Counts]
 
     @classmethod
-    def of(
-        cls, query: RetrievalQuery, shelf: Shelf, counts: Callable[[str], Counts], config: RetrievalConfig
-    ) -> "Request":
+    def of(cls, query: RetrievalQuery, shelf: Shelf, counts: Callable[[str], Counts]) -> "Request":
         """The request of a query."""
         user, catalog = query.user, shelf.catalog
         without = (query.exclude_keys,) if query.include_seen else (query.exclude_keys, user.seen_keys)
         rows = catalog.rows(user.recent_keys)
         known = rows >= 0
         times = user.recent_times_ms[known]
-        age_days = (times.max(initial=0) - times) / DAY_MS
+        ages_days = np.maximum(query.as_of_ms - times, 0) / DAY_MS
         return cls(
             shelf,
             query,
             catalog.allowed(query.as_of_ms, query.category_keys, without),
             rows[known],
-            np.exp2(-age_days / config.history_half_life_days).astype(np.float32),
+            ages_days,
             query.limit,
             counts,
         )
+
+    def recency(self, half_life_days: float) -> Counts:
+        """float32[h]: 1 for an item of this instant, halved each half-life before."""
+        return np.exp2(-self.history_ages_days / half_life_days).astype(np.float32)
+
+    def recency_to_newest(self, half_life_days: float) -> Counts:
+        """float32[h]: 1 for the user's newest item, halved each half-life before: never all 0, however long ago."""
+        newest = self.history_ages_days.min(initial=np.inf)
+        weights: Counts = np.exp2((newest - self.history_ages_days) / half_life_days).astype(np.float32)
+        return weights

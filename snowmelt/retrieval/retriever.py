@@ -86,7 +86,6 @@ class Retriever:
             query,
             shelf,
             lambda feature: self._counts.read(shelf.catalog, query.as_of_ms, feature),
-            self._config,
         )
         done("retrieval.filters")
         answers: list[Answer] = []
@@ -114,12 +113,12 @@ class Retriever:
 
 def _sources(tables: RetrievalTables, config: RetrievalConfig) -> dict[str, Source]:
     known: dict[str, Source] = {
-        names.VECTORS: VectorSource(tables),
-        names.ITEM_TO_ITEM: ItemToItemSource(tables),
+        names.VECTORS: VectorSource(tables, config.history_half_life_days),
+        names.ITEM_TO_ITEM: ItemToItemSource(tables, config.history_half_life_days),
         names.POPULARITY_7D: PopularitySource(config.count_7d),
         names.POPULARITY_28D: PopularitySource(config.count_28d),
         names.POPULARITY_CATEGORY: CategoryPopularitySource(config.count_28d, config.category_limit),
         names.NEW_ITEMS: NewItemsSource(config.new_half_life_days),
-        names.CONTENT_NEIGHBOURS: ContentSource(config.content_items),
+        names.CONTENT_NEIGHBOURS: ContentSource(config.content_items, config.history_half_life_days),
     }
     return {source.name: known[source.name] for source in config.sources}

@@ -7,7 +7,10 @@ import numpy as np
 from snowmelt.contracts.ids import Keys
 from snowmelt.contracts.items import ItemColumns, Rows
 from snowmelt.retrieval.catalog import Catalog
+from snowmelt.retrieval.contents import ContentIndex
 from snowmelt.retrieval.index import VectorIndex
+from snowmelt.retrieval.layout import Layout
+from snowmelt.retrieval.spans import SparseRows
 from snowmelt.retrieval.tables import RetrievalTables
 from snowmelt.retrieval.text import Vectors, content_hash
 
@@ -22,20 +25,16 @@ class Shelf:
         items: index of item vectors.
         contents: index of content vectors.
         hashes: uint64[N], content hashes in the order of ``catalog.columns``.
-        fresh_keys: uint64[m], keys of ``fresh_contents``.
-        fresh_hashes: uint64[m].
-        fresh_contents: float32[m, c], content vectors that the release does not hold.
+        fresh_hashes: uint64[m], of the fresh content vectors.
     """
 
     catalog: Catalog
     table_rows: Rows
     table_places: Rows
     items: VectorIndex
-    contents: VectorIndex
+    contents: ContentIndex
     hashes: Keys
-    fresh_keys: Keys
     fresh_hashes: Keys
-    fresh_contents: Vectors
 
     @classmethod
     def stock(cls, tables: RetrievalTables, columns: ItemColumns, before: "Shelf | None" = None) -> "Shelf":
@@ -50,21 +49,17 @@ class Shelf:
         same = table_places >= 0
         same[same] = tables.content_hashes[table_places[same]] == by_row[same]
         fresh = np.flatnonzero(~same)
-        contents = _embed(tables, catalog, fresh, by_row, before)
-        places = table_places[fresh]
-        vectors = _item_vectors(tables, contents, places)
+        layout = Layout.of(table_rows, fresh, len(catalog))
+        words = _embed(tables, catalog, fresh, by_row[fresh], before)
+        vectors = _item_vectors(tables, words, table_places[fresh])
         return cls(
             catalog,
             table_rows,
             table_places,
-            VectorIndex.over((tables.item_index, tables.item_vectors), table_rows, (vectors, fresh), len(catalog)),
-            VectorIndex.over(
-                (tables.content_index, tables.content_vectors), table_rows, (contents, fresh), len(catalog)
-            ),
+            VectorIndex(tables.item_index, tables.item_vectors, vectors, layout),
+            ContentIndex(len(tables.encoder.vocabulary), tables.contents, tables.postings, words, layout),
             hashes,
-            catalog.keys[fresh],
             by_row[fresh],
-            contents,
         )
 
 
@@ -89,30 +84,27 @@ def _hashes(columns: ItemColumns, before: Shelf | None) -> Keys:
     return hashes
 
 
-def _embed(tables: RetrievalTables, catalog: Catalog, rows: Rows, hashes: Keys, before: Shelf | None) -> Vectors:
-    """float32[m, c]: content vectors of rows, taken over from the shelf before where the content is the same."""
-    vectors = np.empty((len(rows), tables.encoder.dimensions), np.float32)
-    known: dict[tuple[int, int], int] = {}
+def _embed(tables: RetrievalTables, catalog: Catalog, rows: Rows, hashes: Keys, before: Shelf | None) -> SparseRows:
+    """Content vectors of m rows, taken over from the shelf before where the content is the same."""
+    known: dict[int, int] = {}
     if before is not None:
-        pairs = zip(before.fresh_keys.tolist(), before.fresh_hashes.tolist(), strict=True)
-        known = {pair: place for place, pair in enumerate(pairs)}
-    for place, row in enumerate(rows.tolist()):
-        old = known.get((int(catalog.keys[row]), int(hashes[row])))
-        if old is not None and before is not None:
-            vectors[place] = before.fresh_contents[old]
+        known = {content: place for place, content in enumerate(before.fresh_hashes.tolist())}
+    vectors = []
+    for row, content in zip(rows.tolist(), hashes.tolist(), strict=True):
+        if before is not None and content in known:
+            vectors.append(before.contents.fresh.row(known[content]))
         else:
-            vectors[place] = tables.encoder.encode(*catalog.content(row))
-    return vectors
+            vectors.append(tables.encoder.encode(*catalog.content(row)))
+    return SparseRows.of(vectors)
 
 
-def _item_vectors(tables: RetrievalTables, contents: Vectors, places: Rows) -> Vectors:
+def _item_vectors(tables: RetrievalTables, words: SparseRows, places: Rows) -> Vectors:
     """float32[m, d]: item vectors of new content; what interactions taught of an item that the tables know stays."""
-    known = places >= 0
-    change = contents.copy()
-    change[known] -= tables.content_vectors[places[known]]
-    vectors = np.empty((len(contents), tables.item_vectors.shape[1]), np.float32)
-    for place, row in enumerate(change):
-        # One row at a time: the bits of a vector must not depend on which others arrived with it.
-        vectors[place] = row @ tables.content_map
-    vectors[known] = tables.item_vectors[places[known]] + (1 - tables.evidence[places[known], None]) * vectors[known]
+    vectors = np.empty((len(words), tables.item_vectors.shape[1]), np.float32)
+    for fresh, place in enumerate(places.tolist()):
+        now = tables.from_content(*words.row(fresh))
+        if place >= 0:
+            change = now - tables.from_content(*tables.contents.row(place))
+            now = tables.item_vectors[place] + (1 - tables.evidence[place]) * change
+        vectors[fresh] = now
     return vectors

@@ -1,8 +1,11 @@
 """What a release holds for retrieval: item vectors, the text encoder, neighbours; saved as plain arrays."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -11,28 +14,16 @@ import numpy.typing as npt
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import Keys
 from snowmelt.retrieval.index import read_main, write_main
+from snowmelt.retrieval.spans import SparseRows
 from snowmelt.retrieval.text import TextEncoder, Vectors
 
 VERSION = 1
 
-_OWN = ("keys", "content_hashes", "item_vectors", "evidence", "content_vectors", "gram", "content_map")
-_ENCODER = ("vocabulary", "idf", "projection")
-_NEIGHBOURS = ("neighbour_starts", "neighbour_items", "neighbour_weights")
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """The top M neighbours of each of T items, by place in the tables.
-
-    Attributes:
-        starts: int64[T + 1], where each item's neighbours begin.
-        items: int32[n], the neighbours' places, nearest first.
-        weights: float32[n].
-    """
-
-    starts: npt.NDArray[np.int64]
-    items: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
+_INDEX = "item_vectors.faiss"
+_OWN = ("keys", "content_hashes", "item_vectors", "evidence", "gram", "content_map")
+_ENCODER = ("vocabulary", "idf")
+_SPARSE = ("contents", "neighbours")
+_PARTS = ("starts", "columns", "weights")
 
 
 @dataclass(frozen=True)
@@ -57,38 +48,46 @@ class RetrievalTables:
         content_hashes: uint64[T], of the content that the vectors were made from.
         item_vectors: float32[T, d], from interactions and content; searched by inner product.
         evidence: float32[T], 0 to 1: how much of an item vector comes from interactions; the rest comes from content.
-        content_vectors: float32[T, c], of length 1, from content alone.
         gram: float32[d, d], sum over the items of the products of their factors.
-        content_map: float32[c, d], from a content vector to an item vector, for items without interactions.
+        content_map: float32[V, d], from a content vector to an item vector, for items without interactions.
+        contents: T content vectors over the V terms of the encoder.
+        neighbours: the top M neighbours of each of the T items, by place in the tables.
         fold_in: how a user's vector is computed.
-        encoder: text to content vector.
-        neighbours: item to item.
-        item_index, content_index: FAISS indexes of the two kinds of vectors.
+        encoder: words to content vector.
+        item_index: FAISS index of the item vectors.
     """
 
     keys: Keys
     content_hashes: Keys
     item_vectors: Vectors
     evidence: Vectors
-    content_vectors: Vectors
     gram: Vectors
     content_map: Vectors
+    contents: SparseRows
+    neighbours: SparseRows
     fold_in: FoldIn
     encoder: TextEncoder
-    neighbours: Neighbours
     item_index: faiss.Index
-    content_index: faiss.Index
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @cached_property
+    def postings(self) -> SparseRows:
+        """The content vectors by term."""
+        return self.contents.transposed(len(self.encoder.vocabulary))
+
+    def from_content(self, terms: npt.NDArray[np.int64], weights: Vectors) -> Vectors:
+        """float32[d]: the item vector that content alone says, from places and values of a content vector."""
+        vector: Vectors = np.sum(self.content_map[terms] * weights[:, None], axis=0, dtype=np.float32)
+        return vector
 
     def save(self, folder: Path) -> None:
         """Writes .npy, .json and .faiss files into a folder, which is made."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in self._arrays().items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        write_main(self.item_index, folder / "item_vectors.faiss")
-        write_main(self.content_index, folder / "content_vectors.faiss")
+        write_main(self.item_index, folder / _INDEX)
         document = {"version": VERSION, "items": len(self), "fold_in": asdict(self.fold_in)}
         (folder / "tables.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
@@ -103,22 +102,22 @@ class RetrievalTables:
             document = json.loads((folder / "tables.json").read_text(encoding="utf-8"))
             if document["version"] != VERSION:
                 raise ValueError(f"version {document['version']}, this code reads {VERSION}")
-            arrays = {
-                name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _OWN + _ENCODER + _NEIGHBOURS
-            }
+            own = dict(zip(_OWN, _read(folder, _OWN), strict=True))
+            words = _read(folder, _ENCODER)
+            contents, neighbours = (_read(folder, [f"{name}_{part}" for part in _PARTS]) for name in _SPARSE)
             fold_in = FoldIn(**document["fold_in"])
-            indexes = [read_main(folder / f"{name}.faiss") for name in ("item_vectors", "content_vectors")]
+            index = read_main(folder / _INDEX)
         except OSError as error:
             raise SnowmeltError(Reason.RELEASE_INVALID, f"a retrieval table is not there: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, RuntimeError) as error:
             raise SnowmeltError(Reason.RELEASE_INVALID, "a retrieval table is damaged or of another version") from error
         tables = cls(
-            **{name: arrays[name] for name in _OWN},
+            **own,
+            contents=SparseRows(*contents),
+            neighbours=SparseRows(*neighbours),
             fold_in=fold_in,
-            encoder=TextEncoder(*(arrays[name] for name in _ENCODER)),
-            neighbours=Neighbours(*(arrays[name] for name in _NEIGHBOURS)),
-            item_index=indexes[0],
-            content_index=indexes[1],
+            encoder=TextEncoder(*words),
+            item_index=index,
         )
         tables.check()
         return tables
@@ -129,30 +128,29 @@ class RetrievalTables:
         Raises:
             SnowmeltError: RELEASE_INVALID naming what does not fit.
         """
-        count, near, encoder = len(self), self.neighbours, self.encoder
-        dimensions, content = self.item_vectors.shape[1:], self.content_vectors.shape[1:]
+        count, width = len(self), len(self.encoder.vocabulary)
+        dimensions = self.item_vectors.shape[1:]
         wanted = {
+            "keys": bool(np.all(self.keys[1:] > self.keys[:-1])),
             "content_hashes": self.content_hashes.shape == (count,),
             "evidence": self.evidence.shape == (count,),
-            "item_vectors": len(self.item_vectors) == count and self.item_index.ntotal == count,
-            "content_vectors": len(self.content_vectors) == count and self.content_index.ntotal == count,
-            "index dimensions": (self.item_index.d, self.content_index.d) == (*dimensions, *content),
+            "item_vectors": len(self.item_vectors) == count == self.item_index.ntotal,
+            "item_index": (self.item_index.d,) == dimensions,
             "gram": self.gram.shape == dimensions * 2,
-            "content_map": self.content_map.shape == content + dimensions,
-            "encoder": encoder.projection.shape == (len(encoder.vocabulary), *content)
-            and len(encoder.idf) == len(encoder.vocabulary),
-            "neighbours": near.starts.shape == (count + 1,)
-            and len(near.items) == len(near.weights) == near.starts[-1]
-            and bool(np.all(np.diff(near.starts) >= 0))
-            and (not len(near.items) or 0 <= near.items.min() <= near.items.max() < count),
-            "keys": bool(np.all(self.keys[1:] > self.keys[:-1])),
+            "content_map": self.content_map.shape == (width, *dimensions),
+            "idf": self.encoder.idf.shape == (width + 1,),
+            "contents": self.contents.fits(count, width),
+            "neighbours": self.neighbours.fits(count, count),
         }
         wrong = [name for name, fits in wanted.items() if not fits]
         if wrong:
             raise SnowmeltError(Reason.RELEASE_INVALID, f"the retrieval tables do not fit: {', '.join(wrong)}")
 
     def _arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        near, encoder = self.neighbours, self.encoder
-        own = {name: getattr(self, name) for name in _OWN}
-        words = dict(zip(_ENCODER, (encoder.vocabulary, encoder.idf, encoder.projection), strict=True))
-        return own | words | dict(zip(_NEIGHBOURS, (near.starts, near.items, near.weights), strict=True))
+        arrays = {name: getattr(self, name) for name in _OWN}
+        arrays |= {name: getattr(self.encoder, name) for name in _ENCODER}
+        return arrays | {f"{name}_{part}": getattr(getattr(self, name), part) for name in _SPARSE for part in _PARTS}
+
+
+def _read(folder: Path, names: Iterable[str]) -> list[npt.NDArray[Any]]:
+    return [np.load(folder / f"{name}.npy", allow_pickle=False) for name in names]

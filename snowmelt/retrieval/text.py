@@ -1,8 +1,7 @@
-"""Text as vectors without a download: tf-idf over a learnt vocabulary, projected to a few dimensions."""
+"""Text as sparse vectors without a download: tf-idf over the vocabulary of a catalogue."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,22 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from snowmelt.contracts.ids import Keys, word_key
+from snowmelt.contracts.ids import Keys, word_keys
 
 Vectors = npt.NDArray[np.float32]
 
+PAIR_WEIGHT = 0.5
+CATEGORY_WEIGHT = 0.3
+TERMS_LIMIT = 64
+"""An item keeps its heaviest terms, so many at most: a page of text costs no more than a title."""
+
 _WORD = re.compile(r"\w+")
-
-
-def terms(title: str, text: str, categories: Iterable[str]) -> Iterator[str]:
-    """The terms of an item: words and neighbouring pairs of words of title and text, and its categories."""
-    for part in (title, text):
-        words = _WORD.findall(part.lower())
-        yield from words
-        for first, second in pairwise(words):
-            yield f"{first} {second}"
-    for category in categories:
-        yield f"\x1f{category}"
 
 
 def content_hash(title: str, text: str, categories: Iterable[str]) -> int:
@@ -34,48 +27,46 @@ def content_hash(title: str, text: str, categories: Iterable[str]) -> int:
     return digest
 
 
-def term_counts(title: str, text: str, categories: Iterable[str]) -> tuple[Keys, npt.NDArray[np.float32]]:
-    """An item's terms as keys uint64[t], rising, and how often each occurs, float32[t]."""
-    counts = Counter(word_key(term) for term in terms(title, text, categories))
-    keys = np.fromiter(counts.keys(), np.uint64, len(counts))
+def terms(title: str, text: str, categories: Iterable[str]) -> tuple[Keys, Vectors]:
+    """The terms of an item as keys uint64[t], rising, with weights float32[t].
+
+    Words weigh 1 + log of how often they occur, neighbouring pairs less, categories least: they often repeat a word.
+    """
+    weights: dict[str, float] = {}
+    counts: dict[str, int] = {}
+    for part in (title, text):
+        words = _WORD.findall(part.lower())
+        for word in words:
+            counts[word] = counts.get(word, 0) + 1
+        weights.update((f"{first} {second}", PAIR_WEIGHT) for first, second in pairwise(words))
+    weights.update((word, 1 + float(np.log(count))) for word, count in counts.items())
+    weights.update((f"\x1f{category}", CATEGORY_WEIGHT) for category in categories)
+    keys = word_keys(weights)
     order = np.argsort(keys)
-    return keys[order], np.fromiter(counts.values(), np.float32, len(counts))[order]
+    return keys[order], np.fromiter(weights.values(), np.float32, len(weights))[order]
 
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """Turns an item's words into a vector.
+    """Turns an item's words into a sparse vector of length 1.
 
     Attributes:
         vocabulary: uint64[V], keys of the known terms, rising.
-        idf: float32[V].
-        projection: float32[V, d].
+        idf: float32[V + 1]; the last is that of every unknown term.
     """
 
     vocabulary: Keys
     idf: Vectors
-    projection: Vectors
 
-    @property
-    def dimensions(self) -> int:
-        """d, the length of a vector."""
-        return int(self.projection.shape[1])
-
-    def weigh(self, title: str, text: str, categories: Iterable[str]) -> tuple[npt.NDArray[np.int64], Vectors]:
-        """Places in the vocabulary int64[t] and tf-idf weights float32[t] of length 1 of an item's known terms."""
-        keys, counts = term_counts(title, text, categories)
+    def encode(self, title: str, text: str, categories: Iterable[str]) -> tuple[npt.NDArray[np.int64], Vectors]:
+        """Places in the vocabulary int64[t], rising, and values float32[t]; unknown terms only add to the length."""
+        keys, weights = terms(title, text, categories)
         places = np.searchsorted(self.vocabulary, keys)
         known = places < len(self.vocabulary)
         known[known] = self.vocabulary[places[known]] == keys[known]
-        places = places[known]
-        weights = (1 + np.log(counts[known])) * self.idf[places]
-        length = np.sqrt(np.sum(weights**2))
-        return places, (weights / length if length else weights).astype(np.float32)
-
-    def encode(self, title: str, text: str, categories: Iterable[str]) -> Vectors:
-        """The vector float32[d] of length 1 of an item's words; zeros where no term is known."""
-        places, weights = self.weigh(title, text, categories)
-        vector = np.sum(self.projection[places] * weights[:, None], axis=0)
-        length = np.sqrt(np.sum(vector**2))
-        unit: Vectors = np.asarray(vector / length if length > 0 else vector, np.float32)
-        return unit
+        values = weights * self.idf[np.where(known, places, len(self.vocabulary))]
+        places, values, length = places[known], values[known], np.sqrt(np.sum(values**2))
+        if len(places) > TERMS_LIMIT:
+            heaviest = np.sort(np.lexsort((places, -values))[:TERMS_LIMIT])
+            places, values = places[heaviest], values[heaviest]
+        return places, (values / length).astype(np.float32) if length else values

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
-from snowmelt.retrieval import Neighbours
+from snowmelt.retrieval import SparseRows
 from snowmelt.training.vectors_interactions import Interactions
 
 BLOCK = 2048
+"""So many items' neighbours are held in full at a time."""
+
+Places = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,27 +32,16 @@ class NeighboursConfig:
     b: float = 0.8
 
 
-def item_neighbours(interactions: Interactions, config: NeighboursConfig) -> Neighbours:
+def item_neighbours(interactions: Interactions, config: NeighboursConfig) -> SparseRows:
     """The top M neighbours of each of T items: weight = sum over users of source weight times recent target weight."""
     source, target = _weights(interactions, config)
-    lengths: list[int] = []
-    items: list[np.ndarray] = []
-    weights: list[np.ndarray] = []
+    near = []
     for start in range(0, interactions.item_count, BLOCK):
         block = (source[start : start + BLOCK] @ target).tocsr()
         for row in range(block.shape[0]):
-            begin, end = block.indptr[row], block.indptr[row + 1]
-            near, weight = _top(block.indices[begin:end], block.data[begin:end], start + row, config.limit)
-            lengths.append(len(near))
-            items.append(near)
-            weights.append(weight)
-    starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64)
-    empty = np.empty(0)
-    return Neighbours(
-        starts,
-        np.concatenate([*items, empty]).astype(np.int32),
-        np.concatenate([*weights, empty]).astype(np.float32),
-    )
+            entries = slice(block.indptr[row], block.indptr[row + 1])
+            near.append(_top(block.indices[entries], block.data[entries], start + row, config.limit))
+    return SparseRows.of(near)
 
 
 def _weights(interactions: Interactions, config: NeighboursConfig) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -66,7 +60,7 @@ def _weights(interactions: Interactions, config: NeighboursConfig) -> tuple[sp.c
     return source, target
 
 
-def _top(items: np.ndarray, weights: np.ndarray, itself: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def _top(items: Places, weights: Weights, itself: int, limit: int) -> tuple[Places, Weights]:
     """The heaviest neighbours but the item itself; equal weights by place."""
     others = items != itself
     items, weights = items[others], weights[others]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
 
 from snowmelt.contracts.items import ItemColumns
 from snowmelt.features.rows import Rows
@@ -40,27 +42,41 @@ def build_tables(
     """
     config = config or TablesConfig()
     order = np.argsort(items.keys, kind="stable")
-    keys = items.keys[order]
-    pairs = Interactions.of(interactions, keys, as_of_ms, config.history_limit)
-    counts = np.bincount(pairs.items, minlength=len(keys))
+    items = _in_order(items, order)
+    pairs = Interactions.of(interactions, items.keys, as_of_ms, config.history_limit)
     encoder = fit_encoder(items, config.content)
-    contents = content_vectors(encoder, items)[order]
+    contents = content_vectors(encoder, items)
+    width = len(encoder.vocabulary)
     factors = item_factors(pairs, config.factors)
-    to_factors = content_map(contents, factors, counts, config.content)
-    share = evidence(counts, config.content)
-    vectors = share[:, None] * factors + (1 - share[:, None]) * (contents @ to_factors)
-    hashes = [content_hash(items.titles[p], items.texts[p], items.categories[p]) for p in order.tolist()]
+    share = evidence(np.bincount(pairs.items, minlength=len(items)), config.content)
+    to_factors = content_map(contents, width, factors, share, config.content)
+    known = sp.csr_matrix((contents.weights, contents.columns, contents.starts), shape=(len(items), width))
+    vectors = (share[:, None] * factors + (1 - share[:, None]) * (known @ to_factors)).astype(np.float32)
+    hashes = [content_hash(*parts) for parts in zip(items.titles, items.texts, items.categories, strict=True)]
     return RetrievalTables(
-        keys=keys,
+        keys=items.keys,
         content_hashes=np.array(hashes, np.uint64),
         item_vectors=vectors,
         evidence=share,
-        content_vectors=contents,
         gram=factors.T @ factors,
         content_map=to_factors,
+        contents=contents,
+        neighbours=item_neighbours(pairs, config.neighbours),
         fold_in=config.factors.fold_in,
         encoder=encoder,
-        neighbours=item_neighbours(pairs, config.neighbours),
         item_index=build_main(vectors),
-        content_index=build_main(contents),
+    )
+
+
+def _in_order(items: ItemColumns, order: npt.NDArray[np.int64]) -> ItemColumns:
+    places = order.tolist()
+    return ItemColumns(
+        keys=items.keys[order],
+        ids=[items.ids[p] for p in places],
+        titles=[items.titles[p] for p in places],
+        texts=[items.texts[p] for p in places],
+        categories=[items.categories[p] for p in places],
+        prices=items.prices[order],
+        available_from_ms=items.available_from_ms[order],
+        withdrawn=items.withdrawn[order],
     )

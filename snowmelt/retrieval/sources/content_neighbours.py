@@ -1,24 +1,21 @@
 """Items whose words are near those of the user's last items: it needs no interaction with what it proposes."""
 
-import numpy as np
-
 from snowmelt.retrieval.request import Request
 from snowmelt.retrieval.sources.source import Answer
-from snowmelt.retrieval.text import Vectors
 
 
 class ContentSource:
     """The content source; the score is the weighted mean cosine to the last items."""
 
-    def __init__(self, last_items: int) -> None:
+    def __init__(self, last_items: int, half_life_days: float) -> None:
         self._last_items = last_items
+        self._half_life_days = half_life_days
 
     def propose(self, request: Request) -> Answer:
         """The nearest allowed items in words; none for a user without known items."""
         last = request.history[: self._last_items]
         if not len(last):
             return Answer.nothing()
-        index = request.shelf.contents
-        weights = request.history_weights[: self._last_items]
-        taste: Vectors = np.sum(index.vectors(last) * (weights / weights.sum())[:, None], axis=0, dtype=np.float32)
-        return Answer(index.search(taste, request.limit, request.allowed), lambda rows: index.scores(taste, rows))
+        weights = request.recency_to_newest(self._half_life_days)[: self._last_items]
+        contents = request.shelf.contents
+        return Answer.best_of(contents.scores(contents.taste(last, weights / weights.sum())), request)

@@ -24,14 +24,16 @@ def fold_in(vectors: Vectors, weights: Vectors, gram: Vectors, settings: FoldIn)
 class VectorSource:
     """The FAISS source."""
 
-    def __init__(self, tables: RetrievalTables) -> None:
+    def __init__(self, tables: RetrievalTables, half_life_days: float) -> None:
         self._gram = tables.gram
         self._fold_in = tables.fold_in
+        self._half_life_days = half_life_days
 
     def propose(self, request: Request) -> Answer:
         """The nearest allowed items; none for a user without known items."""
         if not len(request.history):
             return Answer.nothing()
         index = request.shelf.items
-        user = fold_in(index.vectors(request.history), request.history_weights, self._gram, self._fold_in)
+        weights = request.recency(self._half_life_days)
+        user = fold_in(index.vectors(request.history), weights, self._gram, self._fold_in)
         return Answer(index.search(user, request.limit, request.allowed), lambda rows: index.scores(user, rows))
