@@ -120,9 +120,20 @@ class Tokens:
         Raises:
             ConfigError: others may read the file, or it is not what this class wrote.
         """
+        if not Path(path).exists():
+            _create(Path(path))
+        return cls.load(path)
+
+    @classmethod
+    def load(cls, path: str) -> "Tokens":
+        """Reads the tokens file.
+
+        Raises:
+            ConfigError: there is none, others may read it, or it is not what this class wrote.
+        """
         place = Path(path)
         if not place.exists():
-            _create(place)
+            raise ConfigError(f"SNOWMELT_TOKENS_PATH: there is no {place}; start the gateway once, or name its file")
         if place.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ConfigError(f"SNOWMELT_TOKENS_PATH: {place} may be read by others; chmod 600 it")
         try:

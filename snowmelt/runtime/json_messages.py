@@ -1,4 +1,4 @@
-"""Protobuf messages to and from JSON by the protos' field names; whole numbers stay numbers, unknown fields are errors."""
+"""Protobuf messages to and from JSON by the protos' field names; whole numbers stay numbers, unknown fields fail."""
 
 import difflib
 import math
