@@ -14,8 +14,8 @@ from snowmelt.features.ragged import Array
 def columns(payloads: Sequence[bytes], first_upserts_ms: Array | None = None) -> ItemColumns:
     """The items of n raw CatalogChange messages, each the newest of its item.
 
-    ``first_upserts_ms`` (n, NaN where unknown; the feature first_upsert) stands in for an absent available_from_ms; where
-    both are absent the change's own time does. A withdrawn item keeps its id alone.
+    ``first_upserts_ms`` (n, NaN where unknown; the feature first_upsert) stands in for an absent available_from_ms;
+    where both are absent the change's own time does. A withdrawn item keeps its id alone.
     """
     changes = [CatalogChange.FromString(p) for p in payloads]
     withdrawn = np.array([c.HasField("withdrawal") for c in changes], np.bool_)

@@ -99,3 +99,25 @@ def concat(parts: Sequence[Ragged]) -> Ragged:
     """The cells of several parts, one part after the other."""
     columns = tuple(np.concatenate(c) for c in zip(*(p.columns for p in parts), strict=True))
     return Ragged(offsets_of(np.concatenate([np.diff(p.offsets) for p in parts])), columns)
+
+
+PAIRS = 1 << 21
+"""How many (request, record) pairs are looked at in one go: it bounds the memory, not the result."""
+
+
+def portions(lengths: I64) -> list[slice]:
+    """Slices of requests whose ranges together are at most ``PAIRS`` long, or that are a single request."""
+    ends = np.cumsum(lengths)
+    slices, begin = [], 0
+    while begin < len(lengths):
+        done = ends[begin - 1] if begin else 0
+        stop = max(int(np.searchsorted(ends, done + PAIRS, side="right")), begin + 1)
+        slices.append(slice(begin, stop))
+        begin = stop
+    return slices
+
+
+def groups_of(*keys: Array) -> tuple[I64, I64]:
+    """For sorted keys the number of each record's group (int64[n]) and where each group starts (int64[groups])."""
+    begins = firsts(*keys)
+    return np.cumsum(begins) - 1, np.flatnonzero(begins)

@@ -16,11 +16,9 @@ def of_rows(section: Section, rows: Rows, event_types: Sequence[str]) -> tuple[I
     if section.measure == "key":
         return _keyed(section, rows)
     if section.column == CONTENT:
-        every = np.arange(len(rows))
-        payloads = rows.payloads if rows.payloads is not None else last.boxed([])
-        if len(payloads) != len(rows):
-            every = every[:0]
-        return every, (rows.times_ms[every], rows.offsets[every], payloads)
+        payloads = np.full(len(rows), None) if rows.payloads is None else rows.payloads
+        found = np.flatnonzero([p is not None for p in payloads])
+        return found, (rows.times_ms[found], rows.offsets[found], payloads[found])
     numbers = numeric(section.column, rows, event_types)
     found = np.flatnonzero(~np.isnan(numbers))
     values = np.ones(len(found)) if section.measure == "one" else numbers[found]

@@ -103,12 +103,15 @@ class Rows:
         )
 
     @classmethod
-    def concat(cls, parts: Sequence["Rows"]) -> "Rows":
-        """Rows of one topic one after the other."""
-        if len({p.topic for p in parts}) != 1 or any(
-            (p.payloads is None) != (parts[0].payloads is None) for p in parts
-        ):
-            raise ValueError("rows of several topics cannot be one batch")
+    def concat(cls, parts: Sequence["Rows"], topic: str | None = None) -> "Rows":
+        """Rows one after the other; rows of several topics become those of ``topic``.
+
+        Raises:
+            ValueError: the topics differ and no ``topic`` is given.
+        """
+        topics = {p.topic for p in parts}
+        if topic is None and len(topics) != 1:
+            raise ValueError(f"rows of the topics {sorted(topics)} are no batch of one topic")
         words: dict[str, Any] = {
             f.name: Words.concat([getattr(p, f.name) for p in parts]) for f in fields(cls) if f.name.endswith("_words")
         }
@@ -118,14 +121,14 @@ class Rows:
         }
         categories = Words.concat([Words(p.category_cells.columns[0], p.category_values) for p in parts])
         lengths = np.concatenate([np.diff(p.category_cells.offsets) for p in parts])
-        payloads = None if parts[0].payloads is None else np.concatenate([p.payloads for p in parts])
+        payloads = [np.full(len(p), None) if p.payloads is None else p.payloads for p in parts]
         return cls(
-            topic=parts[0].topic,
+            topic=topics.pop() if topic is None else topic,
             **words,
             **plain,
             category_cells=Ragged(offsets_of(lengths), (categories.codes,)),
             category_values=categories.values,
-            payloads=payloads,
+            payloads=None if all(p.payloads is None for p in parts) else np.concatenate(payloads),
         )
 
     @classmethod

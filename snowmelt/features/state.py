@@ -39,7 +39,7 @@ def pack(groups: Sequence[Group], parts: Sequence[Ragged], size: int) -> list[by
     """The bytes of ``size`` states out of each group's records (cell = row * sections of the group + section)."""
     fixed = [(g, p) for g, p in zip(groups, parts, strict=True) if g.kind in FIXED]
     lengths = np.concatenate(
-        [np.diff(p.offsets).reshape(size, -1) * (2 * FIXED[g.kind].WORDS) for g, p in fixed]
+        [np.diff(p.offsets).reshape(size, len(g.sections)) * (2 * FIXED[g.kind].WORDS) for g, p in fixed]
         or [np.empty((size, 0), np.int64)],
         axis=1,
     )

@@ -162,9 +162,13 @@ class CompiledView:
             decoded = self.take(decoded, rows)
         return self.values(OnlineReading(self.groups, decoded.parts, as_of_ms))
 
-    def values(self, reading: Reading) -> Values:
-        """Every feature out of a reading."""
-        return {f.name: _typed(AGGREGATIONS[f.function].finish(f, reading), f.dtype) for f in self.features}
+    def values(self, reading: Reading, names: Sequence[str] | None = None) -> Values:
+        """The features (None: all) out of a reading, in the view's order."""
+        return {
+            f.name: _typed(AGGREGATIONS[f.function].finish(f, reading), f.dtype)
+            for f in self.features
+            if names is None or f.name in names
+        }
 
 
 def _reduce(group: Group, cells: I64, columns: tuple[Array, ...]) -> tuple[I64, tuple[Array, ...]]:

@@ -45,3 +45,18 @@ def finish(state: Ragged, as_of_ms: int) -> list[bytes | None]:
         if time <= as_of_ms:
             known[cell] = payload
     return known
+
+
+class History:
+    """All records in order of entity and time, ready to give the last one before any place."""
+
+    def __init__(self, _: Section, codes: I64, columns: tuple[Array, ...]) -> None:
+        times, offsets, payloads = columns
+        self._payloads = payloads[np.lexsort((ranks(payloads), offsets, times, codes))]
+
+    def newest(self, start: I64, stop: I64) -> list[bytes | None]:
+        """The payload of the last of records [start, stop); None where there are none."""
+        known: list[bytes | None] = [None] * len(start)
+        for request in np.flatnonzero(stop > start).tolist():
+            known[request] = self._payloads[stop[request] - 1]
+        return known

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snowmelt.features.ragged import F64, I64, U64, Array, Ragged, firsts, lasts
+from snowmelt.features.ragged import F64, I64, U64, Array, Ragged, firsts, lasts, portions, ranges
 from snowmelt.features.sections import HLL_REGISTERS, Section
 
 WORDS = 2
@@ -95,3 +95,51 @@ def encode(columns: tuple[Array, ...]) -> Array:
 def decode(words: Array) -> tuple[Array, ...]:
     """The columns (place int64, time float64) of uint64[R, 2]."""
     return words[:, 0].astype(np.int64), np.ascontiguousarray(words[:, 1]).view(np.float64)
+
+
+class History:
+    """All records in order of entity and time, ready to be counted between any two places."""
+
+    def __init__(self, _: Section, codes: I64, columns: tuple[Array, ...]) -> None:
+        place = columns[0]
+        self._weights = np.exp2(-(place & 63).astype(np.float64))
+        self._before, self._after = _stretches(codes, place)
+
+    def count(self, start: I64, stop: I64) -> F64:
+        """float64[n]: about how many keys the records [start, stop) have."""
+        # Neighbouring requests often have the same records: each different range is counted once.
+        fresh = firsts(start, stop)
+        begin, end = start[fresh], stop[fresh]
+        filled, inverse = np.zeros(len(begin), np.int64), np.zeros(len(begin))
+        for part in portions(end - begin):
+            width = end[part] - begin[part]
+            record, cell = ranges(begin[part], width), np.repeat(np.arange(part.start, part.stop), width)
+            top = (self._after[record] >= end[cell]) & (self._before[record] < begin[cell])
+            record, cell = record[top], cell[top]
+            filled += np.bincount(cell, minlength=len(begin))
+            inverse += np.bincount(cell, self._weights[record], minlength=len(begin))
+        counts: F64 = estimate(filled, inverse)[np.cumsum(fresh) - 1]
+        return counts
+
+
+def _stretches(codes: I64, place: I64) -> tuple[I64, I64]:
+    """For each record the last before it of a higher rank, and the first after it of no lower rank: int64[n] twice.
+
+    Of the same entity and register; -1 and n where there is none. So a record tells its register's rank for just the
+    ranges that hold it, begin after the former, and end at or before the latter.
+    """
+    size = len(place)
+    before, after = np.full(size, -1), np.full(size, size)
+    todo = np.lexsort((place >> RANK_BITS, codes))
+    while len(todo):
+        ranks, group = place[todo] & 63, np.cumsum(firsts(codes[todo], place[todo] >> RANK_BITS))
+        least = ranks == ranks.min()
+        spots = np.arange(len(todo))
+        higher = np.maximum.accumulate(np.where(least, -1, spots))
+        has = least & (higher >= 0)
+        has[has] = group[higher[has]] == group[has]
+        before[todo[has]] = todo[higher[has]]
+        follows = np.flatnonzero(least[:-1] & (group[1:] == group[:-1]))
+        after[todo[follows]] = todo[follows + 1]
+        todo = todo[~least]
+    return before, after
