@@ -13,6 +13,7 @@ import numpy as np
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.features import records, state
 from snowmelt.features.aggregations import AGGREGATIONS, Feature, Reading
+from snowmelt.features.aggregations.base import Remembered
 from snowmelt.features.kinds import FIXED, last
 from snowmelt.features.ragged import I64, Array, Ragged, concat, of_cells
 from snowmelt.features.reading import OnlineReading
@@ -164,6 +165,7 @@ class CompiledView:
 
     def values(self, reading: Reading, names: Sequence[str] | None = None) -> Values:
         """The features (None: all) out of a reading, in the view's order."""
+        reading = Remembered(reading)
         return {
             f.name: _typed(AGGREGATIONS[f.function].finish(f, reading), f.dtype)
             for f in self.features

@@ -76,6 +76,29 @@ class Reading(Protocol):
         """n payloads."""
 
 
+class Remembered:
+    """A reading that reads each list but once, although companions (``.times``, ``.keys``) each ask for it."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.tiles, self.decayed, self.distinct = reading.tiles, reading.decayed, reading.distinct
+        self.last = reading.last
+        self._reading = reading
+        self._keyed: dict[int, Ragged] = {}
+        self._newest: dict[int, Ragged] = {}
+
+    def keyed(self, section: int) -> Ragged:
+        """See ``Reading``."""
+        if section not in self._keyed:
+            self._keyed[section] = self._reading.keyed(section)
+        return self._keyed[section]
+
+    def newest(self, section: int) -> Ragged:
+        """See ``Reading``."""
+        if section not in self._newest:
+            self._newest[section] = self._reading.newest(section)
+        return self._newest[section]
+
+
 class Aggregation(Protocol):
     """A function of Feast's ``Aggregation``; a module of this package is one."""
 
