@@ -27,7 +27,7 @@ def of_rows(section: Section, rows: Rows, event_types: Sequence[str]) -> tuple[I
         return found, (times // section.hop_ms if section.hop_ms else np.zeros(len(found), np.int64), values)
     if section.kind == "decayed":
         return found, (np.zeros(len(found), np.uint64), times, values)
-    return found, (times, rows.offsets[found], last.boxed([v.tobytes() for v in values.astype(">f8")]))
+    return found, (times, rows.offsets[found], last.boxed_numbers(values))
 
 
 def _keyed(section: Section, rows: Rows) -> tuple[I64, tuple[Array, ...]]:

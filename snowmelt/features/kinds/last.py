@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snowmelt.features.ragged import I64, Array, Ragged, lasts
+from snowmelt.features.ragged import F64, I64, Array, Ragged, lasts
 from snowmelt.features.sections import Section
 
 HEAD_BYTES = 16
@@ -35,6 +35,12 @@ def boxed(payloads: Sequence[bytes]) -> Array:
     column = np.empty(len(payloads), object)
     column[:] = payloads
     return column
+
+
+def boxed_numbers(values: F64) -> Array:
+    """object[n]: each number as the 8 bytes of a big-endian f64."""
+    blob = values.astype(">f8").tobytes()
+    return boxed([blob[place : place + 8] for place in range(0, len(blob), 8)])
 
 
 def finish(state: Ragged, as_of_ms: int) -> list[bytes | None]:
