@@ -1,6 +1,7 @@
 """What REST refuses by the headers alone, whatever is asked for: a foreign Host, too many headers, two lengths."""
 
 from collections.abc import Sequence
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,6 +25,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         try:
+            _check_path(scope["raw_path"])
             self._check(scope["headers"])
         except SnowmeltError as error:
             await problem(error, scope["path"], headers={"connection": "close"})(scope, receive, send)
@@ -41,6 +43,13 @@ class Guard:
         host = next((value.decode("latin-1") for name, value in headers if name == b"host"), "")
         if _name(host) not in self._hosts:
             raise SnowmeltError(Reason.HOST_NOT_ALLOWED, "this server does not go by that name")
+
+
+def _check_path(raw: bytes) -> None:
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise SnowmeltError(Reason.INVALID_FIELD, "the path is not UTF-8", field="path") from None
 
 
 def _name(host: str) -> str:

@@ -8,7 +8,7 @@ from services.gateway.rest_door import RestDoor, Route
 from services.gateway.use_cases import AdminUses, PublicUses
 from snowmelt.api.admin.v1 import admin_pb2 as admin
 from snowmelt.api.gateway.v1 import gateway_pb2 as public
-from snowmelt.runtime.auth import Policies, Tokens
+from snowmelt.runtime.auth import Policies, Tokens, check_policies
 from snowmelt.runtime.grpc_call import Room
 from snowmelt.runtime.grpc_server import MAX_CALLS
 
@@ -62,6 +62,7 @@ def public_app(uses: PublicUses, tokens: Tokens, hosts: list[str], *, embedded: 
     """
     rows: Policies = {**policies.PUBLIC, **(policies.EMBEDDED if embedded else {})}
     routes = public_routes(uses)
+    check_policies([route.key for route in routes], rows)
     document = openapi.document(routes, rows)
     pages = [("/openapi.json", "application/json", openapi.as_json(document))]
     if embedded:
