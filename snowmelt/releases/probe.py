@@ -12,9 +12,9 @@ import numpy as np
 
 from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
 from snowmelt.ranking.artefact import RankerArtefact
+from snowmelt.releases.layout import RANKER, RETRIEVAL
 from snowmelt.retrieval.tables import RetrievalTables
 
-RANKER, RETRIEVAL = "ranker", "retrieval"
 GiB = 1024**3
 CPU_S = 120
 QUERIES, NEAREST = 8, 10
@@ -31,16 +31,16 @@ def probe(folder: Path) -> None:
 
 
 def _ask(tables: RetrievalTables) -> None:
-    """Each index must give back, for vectors of its own, places that are there and their inner products."""
-    for index, vectors in ((tables.item_index, tables.item_vectors), (tables.content_index, tables.content_vectors)):
-        queries = np.ascontiguousarray(vectors[:: max(1, len(vectors) // QUERIES)][:QUERIES], np.float32)
-        if not len(queries):
-            continue
-        scores, places = index.search(queries, min(NEAREST, len(vectors)))
-        row, column = np.nonzero(places >= 0)
-        products = np.sum(queries[row] * vectors[places[row, column]], axis=1)
-        if not np.allclose(scores[row, column], products, rtol=1e-4, atol=1e-4):
-            raise SnowmeltError(Reason.RELEASE_INVALID, "an index does not belong to its vectors")
+    """The index must give back, for vectors of its own, places that are there and their inner products."""
+    vectors = tables.item_vectors
+    queries = np.ascontiguousarray(vectors[:: max(1, len(vectors) // QUERIES)][:QUERIES], np.float32)
+    if not len(queries):
+        return
+    scores, places = tables.item_index.search(queries, min(NEAREST, len(vectors)))
+    row, column = np.nonzero(places >= 0)
+    products = np.sum(queries[row] * vectors[places[row, column]], axis=1)
+    if not np.allclose(scores[row, column], products, rtol=1e-4, atol=1e-4):
+        raise SnowmeltError(Reason.RELEASE_INVALID, "the index does not belong to its vectors")
 
 
 def _limit(folder: Path) -> None:

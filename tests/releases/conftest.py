@@ -11,7 +11,8 @@ from snowmelt.ranking.artefact import RankerArtefact
 from snowmelt.ranking.trees import TreeParams, Trees
 from snowmelt.releases import Origin, ReleaseStore
 from snowmelt.retrieval.index import build_main
-from snowmelt.retrieval.tables import FoldIn, Neighbours, RetrievalTables
+from snowmelt.retrieval.spans import SparseRows
+from snowmelt.retrieval.tables import FoldIn, RetrievalTables
 from snowmelt.retrieval.text import TextEncoder
 
 Build = Callable[[Path], None]
@@ -31,22 +32,20 @@ def artefact() -> RankerArtefact:
 @pytest.fixture(scope="session")
 def tables() -> RetrievalTables:
     rng = np.random.default_rng(2)
-    items, contents = rng.normal(size=(50, 8)).astype(np.float32), rng.normal(size=(50, 4)).astype(np.float32)
+    items = rng.normal(size=(50, 8)).astype(np.float32)
+    starts, ones = np.arange(51), np.ones(50, np.float32)
     return RetrievalTables(
         keys=np.arange(50, dtype=np.uint64),
         content_hashes=np.arange(50, dtype=np.uint64),
         item_vectors=items,
-        evidence=np.ones(50, np.float32),
-        content_vectors=contents,
+        evidence=ones,
         gram=items.T @ items,
-        content_map=rng.normal(size=(4, 8)).astype(np.float32),
+        content_map=rng.normal(size=(5, 8)).astype(np.float32),
+        contents=SparseRows(starts, np.arange(50, dtype=np.int32) % 5, ones),
+        neighbours=SparseRows(starts, np.arange(50, dtype=np.int32)[::-1].copy(), ones),
         fold_in=FoldIn(confidence=10.0, regularisation=1.0),
-        encoder=TextEncoder(
-            np.arange(5, dtype=np.uint64), np.ones(5, np.float32), rng.normal(size=(5, 4)).astype(np.float32)
-        ),
-        neighbours=Neighbours(np.arange(51), np.arange(50, dtype=np.int32)[::-1].copy(), np.ones(50, np.float32)),
+        encoder=TextEncoder(np.arange(5, dtype=np.uint64), np.ones(6, np.float32)),
         item_index=build_main(items),
-        content_index=build_main(contents),
     )
 
 

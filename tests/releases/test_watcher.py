@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.ranking.artefact import RankerArtefact
 from snowmelt.releases import Manifest, Origin, ReleaseStore, ReleaseWatcher, pointer, probe_in_child
+from snowmelt.retrieval.index import build_main, write_main
 
 Build = Callable[[Path], None]
 
@@ -220,7 +222,7 @@ def _cut(name: str, size: int) -> Callable[[Path], None]:
 
 
 def _wrong_index(folder: Path) -> None:
-    shutil.copy(folder / "retrieval" / "content_vectors.faiss", folder / "retrieval" / "item_vectors.faiss")
+    write_main(build_main(np.ones((50, 4), np.float32)), folder / "retrieval" / "item_vectors.faiss")
 
 
 def _moved_vectors(folder: Path) -> None:

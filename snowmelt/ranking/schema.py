@@ -1,0 +1,58 @@
+"""Which columns the ranker reads, by name and in order: a function of the compiled views and the candidate sources."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from snowmelt.features.feature_list import FeatureList
+from snowmelt.features.views import CompiledViews
+
+ITEM_STATS = "item_stats"
+CANDIDATE = ("candidate.place", "candidate.sources")
+ITEM = ("item.price", "item.age_days")
+USER = ("user.recent_items", "user.days_since_last", "user.price_level")
+CROSSES = (
+    "cross.category_affinity",
+    "cross.category_affinity_max",
+    "cross.log_price_ratio",
+    "cross.similarity_mean",
+    "cross.similarity_max",
+    "cross.days_since_most_similar",
+)
+
+
+@dataclass(frozen=True)
+class RankingSchema:
+    """The parts that the columns are made of.
+
+    Attributes:
+        sources: names of the candidate sources, in retrieval's order.
+        statistics: every scalar feature of the view item_stats, sorted: a new one gets a column without code.
+        event_types: the declared types, in order of their codes.
+    """
+
+    sources: tuple[str, ...]
+    statistics: tuple[str, ...]
+    event_types: tuple[str, ...]
+
+    @classmethod
+    def of(cls, views: CompiledViews, sources: Sequence[str]) -> "RankingSchema":
+        """The schema that the compiled views and the names of the sources give."""
+        scalars = sorted(f.name for f in views.views[ITEM_STATS].features if f.dtype in {"float32", "float64"})
+        return cls(tuple(sources), tuple(scalars), views.event_types)
+
+    @cached_property
+    def features(self) -> FeatureList:
+        """The columns, in order."""
+        return FeatureList(
+            [
+                *CANDIDATE,
+                *(f"source.{name}.score" for name in self.sources),
+                *(f"source.{name}.rank" for name in self.sources),
+                *(f"item.{name}" for name in self.statistics),
+                *ITEM,
+                *(f"user.count.{name}" for name in self.event_types),
+                *USER,
+                *CROSSES,
+            ]
+        )

@@ -1,0 +1,4 @@
+"""The folders of a release."""
+
+RANKER = "ranker"
+RETRIEVAL = "retrieval"

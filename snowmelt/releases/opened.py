@@ -1,0 +1,30 @@
+"""A release opened for ranking: the one place where its two halves are put over live items."""
+
+from pathlib import Path
+
+from snowmelt.contracts.items import ItemSource
+from snowmelt.features.views import CompiledViews
+from snowmelt.ranking.artefact import RankerArtefact
+from snowmelt.ranking.assemble import FeatureAssembler
+from snowmelt.ranking.ranker import Ranker, Span
+from snowmelt.ranking.schema import RankingSchema
+from snowmelt.releases.layout import RANKER, RETRIEVAL
+from snowmelt.releases.similarity import ContentSimilarity
+from snowmelt.retrieval import RetrievalConfig, RetrievalTables, Retriever
+
+
+def assembler(views: CompiledViews, items: ItemSource, retriever: Retriever) -> FeatureAssembler:
+    """Feature assembly over live or offline items, with the retriever's content vectors."""
+    sources = [source.name for source in RetrievalConfig().sources]
+    return FeatureAssembler(RankingSchema.of(views, sources), items, ContentSimilarity(retriever))
+
+
+def open_ranker(folder: Path, views: CompiledViews, items: ItemSource, span: Span) -> Ranker:
+    """The ranker of a verified release.
+
+    Raises:
+        SnowmeltError: RELEASE_INVALID; FEATURES_MISMATCH where it was trained on other features than are made here.
+    """
+    retriever = Retriever(RetrievalTables.load(folder / RETRIEVAL), items)
+    artefact = RankerArtefact.load(folder / RANKER)
+    return Ranker(artefact.trees, artefact.features, assembler(views, items, retriever), span)
