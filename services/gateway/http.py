@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from snowmelt.runtime.bind import Tls, bind_address, listening_socket, split
 
-GRACE_S = 5
+GRACE_S = 2
 HEADER_BYTES_MAX = 128 * 1024
 """What h11 holds before it gives up; the guard answers 431 long before."""
 

@@ -1,6 +1,8 @@
 """The compiled views that are in force; they change when a rebuilt generation of the online store is switched to."""
 
+from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.features.views import CompiledViews
+from snowmelt.runtime.config import ConfigError
 
 
 class LiveViews:
@@ -10,12 +12,19 @@ class LiveViews:
         """Reads the file.
 
         Raises:
-            SnowmeltError: FEATURES_MISMATCH where there is none, or it is damaged.
+            ConfigError: there is none, or it is damaged.
         """
         self._path = path
-        self.current = CompiledViews.load(path)
+        try:
+            self.current = CompiledViews.load(path)
+        except SnowmeltError as error:
+            raise ConfigError(f"SNOWMELT_VIEWS_PATH: {path}: {error.detail}") from None
 
     def reload(self) -> CompiledViews:
-        """Reads the file again; raises as the constructor does."""
+        """Reads the file again.
+
+        Raises:
+            SnowmeltError: FEATURES_MISMATCH where there is none, or it is damaged.
+        """
         self.current = CompiledViews.load(self._path)
         return self.current

@@ -2,26 +2,17 @@
 
 from dataclasses import dataclass
 
-from snowmelt.retrieval.config import (
-    CONTENT_NEIGHBOURS,
-    ITEM_TO_ITEM,
-    NEW_ITEMS,
-    POPULARITY_7D,
-    POPULARITY_28D,
-    POPULARITY_CATEGORY,
-    VECTORS,
-)
-
-PERSONAL = frozenset({VECTORS, ITEM_TO_ITEM, CONTENT_NEIGHBOURS})
-"""The sources that start from the user's recent items."""
+PERSONAL = frozenset({"vectors", "item_to_item", "content_neighbours"})
+"""Retrieval's sources that start from the user's recent items, by their names on the wire."""
+POPULARITY_CATEGORY = "popularity_category"
 
 OTHERWISE = "Chosen for you"
 _SAID = {
     "popularity": "Popular now",
-    POPULARITY_7D: "Popular this week",
-    POPULARITY_28D: "Popular this month",
+    "popularity_7d": "Popular this week",
+    "popularity_28d": "Popular this month",
     POPULARITY_CATEGORY: "Popular in its category",
-    NEW_ITEMS: "New in the catalogue",
+    "new_items": "New in the catalogue",
 }
 _DID = {
     "view": "viewed",

@@ -130,9 +130,6 @@ async def _open(settings: GatewaySettings, house: _House, stack: contextlib.Asyn
         rest.public_app(house.public, tokens, hosts, embedded=settings.embedded), settings.rest_address, tls
     )
     admin = HttpListener(rest.admin_app(house.admin, tokens, hosts), settings.admin_address)
-    ops = OpsServer(settings.ops_address, house.readiness.own_reasons, settings)
-    ops.start()
-    stack.callback(ops.stop)
     for listener in (public, admin):
         await listener.start()
         stack.push_async_callback(listener.stop)
@@ -144,8 +141,12 @@ async def _open(settings: GatewaySettings, house: _House, stack: contextlib.Asyn
          policies.ADMIN, settings.admin_grpc_address, None),
     ):  # fmt: skip
         server = await serve([Servicer(add, servicer)], rows, address, settings, tls=secured, max_message_bytes=MiB)
-        stack.push_async_callback(server.stop)
+        stack.push_async_callback(server.stop, GRACE_S)
         addresses.append(server.address)
+    # Last, since whoever asks for its health takes the answer for all doors.
+    ops = OpsServer(settings.ops_address, house.readiness.own_reasons, settings)
+    ops.start()
+    stack.callback(ops.stop)
     return Gateway(addresses[0], public.address, admin.address, addresses[1], ops.address)
 
 
