@@ -1,0 +1,1 @@
+"""Retrieval: user state in, candidates out."""

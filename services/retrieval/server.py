@@ -1,0 +1,101 @@
+"""Wiring: the replica, the releases over it, the door, and what runs beside it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from snowmelt.featurestore.item_replica import ItemReplica
+
+from services.retrieval.adapters.item_replica import ReplicaState
+from services.retrieval.adapters.releases import WatchedReleases
+from services.retrieval.adapters.views import ViewsFile
+from services.retrieval.config import RetrievalSettings
+from services.retrieval.retrieve import CandidateFinder
+from services.retrieval.servicer import RetrievalServicer
+from snowmelt.api.retrieval.v1 import retrieval_pb2_grpc
+from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.releases import ReleaseStore
+from snowmelt.retrieval.index import use_threads
+from snowmelt.runtime import metrics, telemetry
+from snowmelt.runtime.auth import Policies, Policy, Role
+from snowmelt.runtime.grpc_server import Servicer, serve
+from snowmelt.runtime.ops import OpsServer
+
+_LOG = logging.getLogger(__name__)
+
+WARM_INTERVAL_S = 4.0
+"""Less than half a tile of popularity, so that each tile is finished before a request asks for it."""
+
+_SERVICE = "/snowmelt.api.retrieval.v1.RetrievalService/"
+POLICIES: Policies = {
+    _SERVICE + "Retrieve": Policy(Role.SERVICE, deadline_ms=1000),
+    _SERVICE + "GetLoadedReleases": Policy(Role.SERVICE, deadline_ms=1000),
+}
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """A retrieval service that answers: where (``host:port`` with the ports that were bound)."""
+
+    address: str
+    ops_address: str
+
+
+async def main(stop: asyncio.Event) -> None:
+    """Serves until ``stop`` is set."""
+    settings = RetrievalSettings.load()
+    telemetry.setup("retrieval", settings)
+    async with running(settings):
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: RetrievalSettings) -> AsyncIterator[Retrieval]:
+    """A retrieval service for the time of the block.
+
+    Raises:
+        ConfigError, AddressTaken: it cannot start; the message says what to do.
+    """
+    use_threads(1)
+    async with contextlib.AsyncExitStack() as stack:
+        views = ViewsFile(settings.views_path)
+        replica = ItemReplica(settings.redis_url, views.current)
+        releases = WatchedReleases(ReleaseStore(settings.releases_url), replica)
+        replica.on_content(lambda _keys: releases.refresh())
+        for part in (replica, releases):
+            part.start()
+            stack.callback(part.stop)
+        executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="retrieve")
+        stack.callback(executor.shutdown, cancel_futures=True)
+        state = ReplicaState(replica)
+        finder = CandidateFinder(releases, state, views, executor)
+        warming = asyncio.create_task(_keep_warm(releases, state, Clock(settings.clock_offset_ms)))
+        stack.callback(warming.cancel)
+
+        def missing() -> list[str]:
+            behind = state.age_ms()
+            late = [] if behind <= settings.replica_age_ms_max else [f"the replica of items is {behind:.0f} ms behind"]
+            return late + releases.missing()
+
+        door = Servicer(retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server, RetrievalServicer(finder))
+        server = await serve([door], POLICIES, settings.address, settings)
+        stack.push_async_callback(server.stop)
+        # Last, since whoever asks for its health takes the answer for the door, too.
+        ops = OpsServer(settings.ops_address, missing, settings)
+        ops.start()
+        stack.callback(ops.stop)
+        yield Retrieval(server.address, ops.address)
+
+
+async def _keep_warm(releases: WatchedReleases, state: ReplicaState, clock: Clock) -> None:
+    while True:
+        metrics.FEATURE_AGE_SECONDS.labels("retrieval").set(state.age_ms() / 1000)
+        try:
+            await asyncio.to_thread(releases.warm, clock.now_ms())
+        except SnowmeltError as error:
+            _LOG.warning("popularity could not be counted: %s", error.detail)
+        await asyncio.sleep(WARM_INTERVAL_S)
