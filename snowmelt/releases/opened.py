@@ -20,11 +20,12 @@ def assembler(views: CompiledViews, items: ItemSource, retriever: Retriever) -> 
 
 
 def open_ranker(folder: Path, views: CompiledViews, items: ItemSource, span: Span) -> Ranker:
-    """The ranker of a verified release.
+    """The ranker of a verified release, warm: it has scored its golden rows here, too.
 
     Raises:
         SnowmeltError: RELEASE_INVALID; FEATURES_MISMATCH where it was trained on other features than are made here.
     """
     retriever = Retriever(RetrievalTables.load(folder / RETRIEVAL), items)
     artefact = RankerArtefact.load(folder / RANKER)
+    artefact.check_golden(folder / RANKER)
     return Ranker(artefact.trees, artefact.features, assembler(views, items, retriever), span)

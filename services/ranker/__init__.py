@@ -1,0 +1,1 @@
+"""The ranker: user state and candidates in, scores out."""

@@ -1,0 +1,23 @@
+"""What the ranker is told by its environment, SNOWMELT_RANKER_*."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from snowmelt.runtime.config import Settings
+
+
+class RankerSettings(Settings):
+    """Addresses and limits of the ranker.
+
+    Attributes:
+        ops_address: health and metrics.
+        workers: threads that score; each request takes one.
+        release_poll_s: how often the active release is looked at.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SNOWMELT_RANKER_", extra="forbid", frozen=True)
+
+    address: str = "127.0.0.1:7070"
+    ops_address: str = "127.0.0.1:7072"
+    workers: int = Field(2, ge=1, le=64)
+    release_poll_s: float = Field(0.5, gt=0, le=1)

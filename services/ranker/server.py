@@ -1,0 +1,97 @@
+"""Wiring: the replica, the releases, one listener and the ops listener; all of it closed again."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from services.ranker.adapters.releases import SERVICE, FollowedReleases
+from services.ranker.config import RankerSettings
+from services.ranker.ports import Items
+from services.ranker.rank import RankCandidates
+from services.ranker.servicer import RankerServicer
+from snowmelt.api.ranker.v1 import ranker_pb2_grpc
+from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.item_replica import ItemReplica
+from snowmelt.runtime import metrics, telemetry
+from snowmelt.runtime.auth import Policies, Policy, Role
+from snowmelt.runtime.config import ConfigError
+from snowmelt.runtime.grpc_server import Servicer, serve
+from snowmelt.runtime.ops import OpsServer
+
+_RANKER = "/snowmelt.api.ranker.v1.RankerService/"
+POLICIES: Policies = {
+    _RANKER + "Rank": Policy(Role.SERVICE),
+    _RANKER + "GetLoadedReleases": Policy(Role.SERVICE),
+}
+GAUGES_S = 2.0
+GRACE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a ranker answers, ``host:port`` with the ports that were bound."""
+
+    address: str
+    ops_address: str
+
+
+async def main(stop: asyncio.Event) -> None:
+    """Serves until ``stop`` is set."""
+    settings = RankerSettings.load()
+    telemetry.setup(SERVICE, settings)
+    async with running(settings):
+        await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: RankerSettings) -> AsyncIterator[Addresses]:
+    """A ranker for the time of the block.
+
+    Raises:
+        ConfigError, AddressTaken: it cannot start; the message says what to do.
+    """
+    views = _views(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        items = ItemReplica(settings.redis_url, views)
+        items.start()
+        stack.callback(items.stop)
+        releases = FollowedReleases(
+            settings.releases_url, views, items, Clock(settings.clock_offset_ms), settings.release_poll_s
+        )
+        releases.start()
+        stack.push_async_callback(asyncio.to_thread, releases.stop)
+        workers = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="rank"))
+
+        def missing() -> list[str]:
+            unread = [] if items.age_ms() is not None else ["the item replica has not been read yet"]
+            return unread + releases.missing()
+
+        ops = OpsServer(settings.ops_address, missing, settings)
+        ops.start()
+        stack.callback(ops.stop)
+        servicer = RankerServicer(RankCandidates(releases, views, items, workers), releases, items)
+        add = ranker_pb2_grpc.add_RankerServiceServicer_to_server
+        server = await serve([Servicer(add, servicer)], POLICIES, settings.address, settings)
+        stack.push_async_callback(server.stop, GRACE_S)
+        gauges = asyncio.create_task(_gauges(releases, items))
+        stack.callback(gauges.cancel)
+        yield Addresses(server.address, ops.address)
+
+
+def _views(settings: RankerSettings) -> CompiledViews:
+    try:
+        return CompiledViews.load(settings.views_path)
+    except SnowmeltError as error:
+        raise ConfigError(f"SNOWMELT_VIEWS_PATH: {settings.views_path}: {error.detail}") from None
+
+
+async def _gauges(releases: FollowedReleases, items: Items) -> None:
+    while True:
+        releases.set_gauges()
+        if (age_ms := items.age_ms()) is not None:
+            metrics.FEATURE_AGE_SECONDS.labels(SERVICE).set(age_ms / 1000)
+        await asyncio.sleep(GAUGES_S)
