@@ -50,14 +50,12 @@ def ndcg(of: Rankings, k: int) -> PerQuery:
 
 def recall(of: Rankings, k: int) -> PerQuery:
     """float64[q]: the share of relevant items found among the first k, of min(k, relevant) that could be."""
-    found: PerQuery = of.hits[:, :k].sum(axis=1).astype(np.float64)
-    found /= np.minimum(of.relevant, k)
-    return found
+    return np.asarray(of.hits[:, :k].sum(axis=1) / np.minimum(of.relevant, k), np.float64)
 
 
 def hit_rate(of: Rankings, k: int) -> PerQuery:
     """float64[q]: 1 where a relevant item is among the first k."""
-    return of.hits[:, :k].any(axis=1).astype(np.float64)
+    return np.asarray(of.hits[:, :k].any(axis=1), np.float64)
 
 
 def coverage(of: Rankings, k: int, items: int) -> float:
