@@ -104,8 +104,11 @@ class Trees:
     def raw(self, matrix: Matrix) -> npt.NDArray[np.float64]:
         """float64[n]: LightGBM's raw prediction of float32[n, F], bit for bit. NaN stands for what is missing."""
         self._check_width(matrix)
-        if self._forest is not None:
-            return predict(self._forest, np.ascontiguousarray(matrix))
+        return self.by_lightgbm(matrix) if self._forest is None else predict(self._forest, np.ascontiguousarray(matrix))
+
+    def by_lightgbm(self, matrix: Matrix) -> npt.NDArray[np.float64]:
+        """float64[n]: the same from LightGBM itself, on one thread; what the traversal is measured against."""
+        self._check_width(matrix)
         return np.asarray(self._booster.predict(matrix, raw_score=True, num_threads=1), dtype=np.float64)
 
     def score(self, matrix: Matrix) -> npt.NDArray[np.float32]:

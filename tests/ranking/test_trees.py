@@ -36,11 +36,6 @@ def trees() -> Trees:
     return Trees.train(*training_set(), TreeParams(rounds=40, num_leaves=31, min_data_in_leaf=5), NAMES)
 
 
-def by_lightgbm(trees: Trees, matrix: np.ndarray) -> np.ndarray:
-    booster = lightgbm.Booster(model_str=trees._model)
-    return np.asarray(booster.predict(matrix, raw_score=True, num_threads=1))
-
-
 def thresholds(trees: Trees) -> np.ndarray:
     """The model's own thresholds and their nearest float32 on both sides: where a rounding slip would show."""
     words = [line.split("=")[1].split() for line in trees._model.splitlines() if line.startswith("threshold=")]
@@ -59,7 +54,7 @@ def test_traversal_equals_lightgbm_to_the_bit(trees: Trees, rows: int) -> None:
     matrix = rng.choice(np.concatenate([SPECIAL, thresholds(trees)]), size=(rows, FEATURES))
     assert trees.quick
     if rows:
-        assert trees.raw(matrix).tobytes() == by_lightgbm(trees, matrix).tobytes()
+        assert trees.raw(matrix).tobytes() == trees.by_lightgbm(matrix).tobytes()
     else:
         assert trees.raw(matrix).shape == (0,)
 
@@ -67,7 +62,7 @@ def test_traversal_equals_lightgbm_to_the_bit(trees: Trees, rows: int) -> None:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(matrix=arrays.arrays(np.float32, st.tuples(st.integers(1, 20), st.just(FEATURES)), elements=st.floats(width=32)))
 def test_traversal_equals_lightgbm_on_any_float(trees: Trees, matrix: np.ndarray) -> None:
-    assert trees.raw(matrix).tobytes() == by_lightgbm(trees, matrix).tobytes()
+    assert trees.raw(matrix).tobytes() == trees.by_lightgbm(matrix).tobytes()
 
 
 @pytest.mark.parametrize("extra", [{"use_missing": False}, {"max_bin": 15}, {"num_leaves": 2}, {"boosting": "dart"}])
@@ -75,14 +70,14 @@ def test_traversal_equals_lightgbm_whatever_was_trained(extra: dict[str, object]
     trees = Trees.train(*training_set(1), TreeParams(rounds=10, min_data_in_leaf=5, extra=extra), NAMES)
     matrix = np.random.default_rng(3).choice(np.concatenate([SPECIAL, thresholds(trees)]), size=(300, FEATURES))
     assert trees.quick
-    assert trees.raw(matrix).tobytes() == by_lightgbm(trees, matrix).tobytes()
+    assert trees.raw(matrix).tobytes() == trees.by_lightgbm(matrix).tobytes()
 
 
 def test_a_tree_of_one_leaf() -> None:
     matrix, labels, groups = training_set()
     trees = Trees.train(matrix, np.zeros_like(labels), groups, TreeParams(rounds=2), NAMES)
     assert trees.quick
-    assert trees.raw(matrix).tobytes() == by_lightgbm(trees, matrix).tobytes()
+    assert trees.raw(matrix).tobytes() == trees.by_lightgbm(matrix).tobytes()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +103,7 @@ def test_what_the_traversal_does_not_walk_falls_back_and_says_so(
         parse(trees._model)
     assert not trees.quick
     assert what in caplog.text
-    assert trees.raw(matrix).tobytes() == by_lightgbm(trees, matrix).tobytes()
+    assert trees.raw(matrix).tobytes() == trees.by_lightgbm(matrix).tobytes()
 
 
 def test_training_is_deterministic_and_survives_the_disk(trees: Trees, tmp_path: Path) -> None:

@@ -1,0 +1,179 @@
+"""``snowmelt bench serve``: recommendations of the running system beside the sum of their kernels, in one run."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+K = 20
+WARM_UP = 30
+P50_RATIO_MAX, P99_MS_MAX = 2.5, 40.0
+
+
+def bench_serve(
+    requests: Annotated[int, typer.Option(help="measured requests a run", min=20)] = 400,
+    target: Annotated[str, typer.Option(help="the gateway's gRPC address; default: the one that runs here")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
+) -> None:
+    """p50 and p99 of whole answers at 1 and 16 clients; floor: p50 at most 2.5 times the kernels' sum, p99 40 ms."""
+    users = _users(200)
+    kernels = _kernels(users)
+    runs = [_run(clients, requests, users, target) for clients in (1, 16)]
+    total = sum(kernels.values())
+    one = runs[0]
+    report = {
+        "k": K,
+        "candidates": _candidates(),
+        "kernels_ms": kernels,
+        "kernels_sum_ms": total,
+        "runs": runs,
+        "p50_ratio": one["p50_ms"] / total,
+        "floor": {"p50_ratio": P50_RATIO_MAX, "p99_ms": P99_MS_MAX},
+        "within_floor": one["p50_ms"] <= P50_RATIO_MAX * total and one["p99_ms"] <= P99_MS_MAX,
+    }
+    typer.echo(json.dumps(report) if as_json else _lines(report))
+
+
+def _run(clients: int, requests: int, users: Sequence[str], target: str) -> dict[str, Any]:
+    from snowmelt.cli.gateway import connect
+    from snowmelt.contracts.errors import Reason, SnowmeltError
+
+    times: list[float] = []
+    stages: dict[str, list[float]] = {}
+    outcome = {"failed": 0, "degraded": 0}
+
+    def ask(share: range, *, count: bool) -> None:
+        with connect(target) as client:
+            for number in share:
+                started = time.perf_counter()
+                try:
+                    answer = client.recommend(users[number % len(users)], k=K, surface="bench")
+                except SnowmeltError:
+                    outcome["failed"] += count
+                    continue
+                if count:
+                    times.append((time.perf_counter() - started) * 1000)
+                    outcome["degraded"] += bool(answer.degraded)
+                    for stage in answer.stages:
+                        stages.setdefault(stage.name, []).append(stage.duration_ms)
+
+    ask(range(WARM_UP), count=False)
+    workers = [
+        threading.Thread(target=ask, args=(range(first, requests, clients),), kwargs={"count": True})
+        for first in range(clients)
+    ]
+    began = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    seconds = time.perf_counter() - began
+    if not times:
+        raise SnowmeltError(Reason.UNAVAILABLE, "the gateway answered none of the requests; see snowmelt status")
+    return {
+        "clients": clients,
+        "requests": requests,
+        **outcome,
+        "p50_ms": float(np.percentile(times, 50)),
+        "p99_ms": float(np.percentile(times, 99)),
+        "per_second": len(times) / seconds,
+        "stages_p50_ms": {name: float(np.median(values)) for name, values in sorted(stages.items())},
+    }
+
+
+def _kernels(users: Sequence[str]) -> dict[str, float]:
+    """Median milliseconds of what an answer cannot do without: one search, one prediction, one read."""
+    import asyncio
+
+    from snowmelt.contracts.ids import DEFAULT_TENANT
+    from snowmelt.features.views import CompiledViews
+    from snowmelt.featurestore.user_states import AsyncUserStates
+    from snowmelt.ranking.artefact import RankerArtefact
+    from snowmelt.releases.layout import RANKER, RETRIEVAL
+    from snowmelt.retrieval.index import use_threads
+    from snowmelt.retrieval.tables import RetrievalTables
+    from snowmelt.runtime.config import Settings
+
+    settings, candidates = Settings.load(), _candidates()
+    folder = _active_folder()
+    tables, artefact = RetrievalTables.load(folder / RETRIEVAL), RankerArtefact.load(folder / RANKER)
+    use_threads(1)
+    query = np.ascontiguousarray(tables.item_vectors[:1], np.float32)
+    rows = np.resize(artefact.golden, (candidates, len(artefact.features)))
+
+    async def read() -> float:
+        states = AsyncUserStates(settings.redis_url, CompiledViews.load(settings.views_path))
+        times = []
+        for user in users:
+            started = time.perf_counter()
+            await states.read(DEFAULT_TENANT, user)
+            times.append((time.perf_counter() - started) * 1000)
+        await states.close()
+        return float(np.median(times))
+
+    return {
+        "faiss_search": _median_ms(lambda: tables.item_index.search(query, min(candidates, len(tables)))),
+        "lightgbm_predict": _median_ms(lambda: artefact.trees.by_lightgbm(rows)),
+        "redis_read": asyncio.run(read()),
+    }
+
+
+def _median_ms(work: Callable[[], object], times: int = 100) -> float:
+    work()
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        found.append((time.perf_counter() - started) * 1000)
+    return float(np.median(found))
+
+
+def _active_folder() -> Path:
+    from snowmelt.contracts.errors import Reason, SnowmeltError
+    from snowmelt.releases import ReleaseStore
+    from snowmelt.runtime.config import Settings
+
+    store = ReleaseStore(Settings.load().releases_url)
+    release_id = store.active().release_id
+    if release_id is None:
+        raise SnowmeltError(Reason.NO_RELEASE, "there is no release to measure: snowmelt train")
+    store.verify(release_id)
+    return store.path(release_id)
+
+
+def _candidates() -> int:
+    return int(os.environ.get("SNOWMELT_GATEWAY_CANDIDATES", "500"))
+
+
+def _users(count: int) -> list[str]:
+    """Users who did something, spread over the lake's events."""
+    from snowmelt.contracts.errors import Reason, SnowmeltError
+    from snowmelt.lake import Lake
+    from snowmelt.runtime.config import Settings
+
+    names = Lake(Settings.load().lake_url).read("events", columns=["user_id"])["user_id"].unique().to_pylist()
+    users = sorted(name for name in names if name)
+    if not users:
+        raise SnowmeltError(Reason.NOT_FOUND, "the lake holds no user's events: snowmelt load")
+    return users[:: max(1, len(users) // count)][:count]
+
+
+def _lines(report: dict[str, Any]) -> str:
+    kernels = ", ".join(f"{name} {ms:.2f}" for name, ms in report["kernels_ms"].items())
+    lines = [f"kernels, ms: {kernels}; sum {report['kernels_sum_ms']:.2f}"]
+    for run in report["runs"]:
+        said = f"{run['failed']} failed, {run['degraded']} degraded"
+        lines.append(
+            f"{run['clients']:>2} clients: p50 {run['p50_ms']:.2f} ms, p99 {run['p99_ms']:.2f} ms, "
+            f"{run['per_second']:.0f} a second, {said}"
+        )
+        lines += [f"     {name:<34} {ms:8.3f} ms" for name, ms in run["stages_p50_ms"].items()]
+    verdict = "within" if report["within_floor"] else "beyond"
+    lines.append(f"p50 is {report['p50_ratio']:.2f} times the kernels' sum; {verdict} the floor")
+    return "\n".join(lines)
