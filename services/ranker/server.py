@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from snowmelt.featurestore.item_replica import ItemReplica
+
 from services.ranker.adapters.releases import SERVICE, FollowedReleases
 from services.ranker.config import RankerSettings
+from services.ranker.policies import POLICIES
 from services.ranker.ports import Items
 from services.ranker.rank import RankCandidates
 from services.ranker.servicer import RankerServicer
@@ -15,18 +18,11 @@ from snowmelt.api.ranker.v1 import ranker_pb2_grpc
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.features.views import CompiledViews
-from snowmelt.featurestore.item_replica import ItemReplica
 from snowmelt.runtime import metrics, telemetry
-from snowmelt.runtime.auth import Policies, Policy, Role
 from snowmelt.runtime.config import ConfigError
 from snowmelt.runtime.grpc_server import Servicer, serve
 from snowmelt.runtime.ops import OpsServer
 
-_RANKER = "/snowmelt.api.ranker.v1.RankerService/"
-POLICIES: Policies = {
-    _RANKER + "Rank": Policy(Role.SERVICE),
-    _RANKER + "GetLoadedReleases": Policy(Role.SERVICE),
-}
 GAUGES_S = 2.0
 GRACE_S = 5.0
 
@@ -70,13 +66,14 @@ async def running(settings: RankerSettings) -> AsyncIterator[Addresses]:
             unread = [] if items.age_ms() is not None else ["the item replica has not been read yet"]
             return unread + releases.missing()
 
-        ops = OpsServer(settings.ops_address, missing, settings)
-        ops.start()
-        stack.callback(ops.stop)
         servicer = RankerServicer(RankCandidates(releases, views, items, workers), releases, items)
         add = ranker_pb2_grpc.add_RankerServiceServicer_to_server
         server = await serve([Servicer(add, servicer)], POLICIES, settings.address, settings)
         stack.push_async_callback(server.stop, GRACE_S)
+        # Last, since whoever asks for its health takes the answer for the door, too.
+        ops = OpsServer(settings.ops_address, missing, settings)
+        ops.start()
+        stack.callback(ops.stop)
         gauges = asyncio.create_task(_gauges(releases, items))
         stack.callback(gauges.cancel)
         yield Addresses(server.address, ops.address)

@@ -1,4 +1,4 @@
-"""``snowmelt releases``: list, activate, roll back; on the folder itself, so that it works while the gateway is down."""
+"""``snowmelt releases``: list, activate, roll back; on the folder itself, so that it works without the gateway."""
 
 import json
 from dataclasses import asdict
