@@ -13,6 +13,7 @@ from services.retrieval.adapters.item_replica import ReplicaState
 from services.retrieval.adapters.releases import WatchedReleases
 from services.retrieval.adapters.views import ViewsFile
 from services.retrieval.config import RetrievalSettings
+from services.retrieval.policies import POLICIES
 from services.retrieval.retrieve import CandidateFinder
 from services.retrieval.servicer import RetrievalServicer
 from snowmelt.api.retrieval.v1 import retrieval_pb2_grpc
@@ -21,7 +22,6 @@ from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.releases import ReleaseStore
 from snowmelt.retrieval.index import use_threads
 from snowmelt.runtime import metrics, telemetry
-from snowmelt.runtime.auth import Policies, Policy, Role
 from snowmelt.runtime.grpc_server import Servicer, serve
 from snowmelt.runtime.ops import OpsServer
 
@@ -29,12 +29,6 @@ _LOG = logging.getLogger(__name__)
 
 WARM_INTERVAL_S = 4.0
 """Less than half a tile of popularity, so that each tile is finished before a request asks for it."""
-
-_SERVICE = "/snowmelt.api.retrieval.v1.RetrievalService/"
-POLICIES: Policies = {
-    _SERVICE + "Retrieve": Policy(Role.SERVICE, deadline_ms=1000),
-    _SERVICE + "GetLoadedReleases": Policy(Role.SERVICE, deadline_ms=1000),
-}
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """The releases on disk, followed; each loaded one has a retriever over the live items."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from snowmelt.contracts.items import ItemSource
-from snowmelt.releases import Manifest, ReleaseStore, ReleaseWatcher
+from snowmelt.releases import Manifest, ReleaseStore, ReleaseWatcher, probe_in_child
 from snowmelt.retrieval import RetrievalTables, Retriever
 from snowmelt.runtime import telemetry
 
@@ -14,9 +14,9 @@ FOLDER = "retrieval"
 class WatchedReleases:
     """The port Releases over a watcher that keeps two."""
 
-    def __init__(self, store: ReleaseStore, items: ItemSource) -> None:
+    def __init__(self, store: ReleaseStore, items: ItemSource, probe: Callable[[Path], None] = probe_in_child) -> None:
         self._items = items
-        self._watcher: ReleaseWatcher[Retriever] = ReleaseWatcher(store, self._load)
+        self._watcher: ReleaseWatcher[Retriever] = ReleaseWatcher(store, self._load, probe=probe)
 
     def start(self) -> None:
         """Begins to follow the active release."""
