@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import appending, reading
@@ -158,4 +158,7 @@ class Lake:
         sizes = pa.table(handle.get_add_actions())["size_bytes"].to_pylist()
         if sum(size < SMALL_BYTES for size in sizes) < COMPACT_FILES:
             return 0
-        return int(handle.optimize.compact(target_size=2 * SMALL_BYTES)["numFilesRemoved"])
+        try:
+            return int(handle.optimize.compact(target_size=2 * SMALL_BYTES)["numFilesRemoved"])
+        except CommitFailedError:
+            return 0  # somebody else is joining them

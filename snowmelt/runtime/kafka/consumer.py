@@ -1,5 +1,6 @@
 """A reader that starts where its sink ends, never resets by itself, and hands records on as columns."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.runtime.kafka.admin import Watermarks
 
+SEEK_S = 5.0
 Place = tuple[str, int]
 """Topic and partition."""
 
@@ -113,9 +115,23 @@ class Consumer:
         return Polled([_columns(place, group) for place, group in groups.items()], lost)
 
     def seek(self, offsets: Mapping[Place, int]) -> None:
-        """Goes on at other offsets; what was fetched ahead is dropped."""
+        """Goes on at other offsets; what was fetched ahead is dropped.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where a partition is not read, or not within some seconds of its assignment.
+        """
+        deadline = time.monotonic() + SEEK_S
         for (topic, partition), offset in offsets.items():
-            self._consumer.seek(TopicPartition(topic, partition, offset))
+            while True:
+                try:
+                    self._consumer.seek(TopicPartition(topic, partition, offset))
+                except KafkaException as error:
+                    if time.monotonic() > deadline:
+                        detail = f"{topic}/{partition} cannot be sought: {error.args[0].str()}"
+                        raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
+                    time.sleep(0.05)
+                else:
+                    break
 
     def pause(self, places: Iterable[Place]) -> None:
         """Fetches nothing more of these partitions until ``resume``."""

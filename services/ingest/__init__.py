@@ -1,0 +1,1 @@
+"""Kafka into its two sinks, each exactly once: the lake lane into Delta, the feature lane into Redis."""

@@ -1,0 +1,77 @@
+"""What ingest is told by its environment, SNOWMELT_INGEST_*."""
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from snowmelt.runtime.config import Settings
+
+_GAP = re.compile(r"^([A-Za-z0-9._-]+)/(\d+):(\d+)-(\d+)$")
+_CRASH = re.compile(r"^(before|after)_(commit|redis):[1-9]\d*$")
+_OPS = {"lake": "127.0.0.1:7091", "features": "127.0.0.1:7092"}
+
+
+class IngestSettings(Settings):
+    """Lane, limits and drills of ingest.
+
+    Attributes:
+        lane: which sink this process feeds.
+        ops_address: health and metrics; empty: the lane's own port.
+        assignment: "group" shares the partitions among the lane's processes, "all" reads all of them; "auto" is "all"
+            in the embedded mode, where joining a group takes seconds.
+        member: a stable name for static membership of the group.
+        create_topics: whether topics that are missing are made, with ``partitions`` each.
+        flush_rows, flush_seconds: the lake lane commits at so many rows, or this long after the first.
+        wait_ms: how long the feature lane lets records gather.
+        buffer_mbytes: read ahead of the sink at most; beyond it partitions are paused.
+        accept_gaps: records known to be lost that may be passed over: ``topic/partition:from-to``, comma-separated.
+        crash_at: kills the process at the n-th time it passes a point, ``before_commit:n``, ``after_commit:n``,
+            ``before_redis:n`` or ``after_redis:n``: for drills.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SNOWMELT_INGEST_", extra="forbid", frozen=True)
+
+    lane: Literal["lake", "features"] = "lake"
+    ops_address: str = ""
+    assignment: Literal["auto", "group", "all"] = "auto"
+    member: str = ""
+    create_topics: bool = True
+    partitions: int = Field(8, ge=1, le=1024)
+    flush_rows: int = Field(100_000, ge=1)
+    flush_seconds: float = Field(1.0, ge=0.01, le=60)
+    wait_ms: int = Field(20, ge=0, le=10_000)
+    buffer_mbytes: int = Field(64, ge=1, le=4096)
+    accept_gaps: str = ""
+    crash_at: str = ""
+
+    @field_validator("accept_gaps")
+    @classmethod
+    def _gaps_parse(cls, value: str) -> str:
+        for part in filter(None, value.split(",")):
+            if _GAP.match(part.strip()) is None:
+                raise ValueError(f"{part!r} is not topic/partition:from-to")
+        return value
+
+    @field_validator("crash_at")
+    @classmethod
+    def _point_exists(cls, value: str) -> str:
+        if value and _CRASH.match(value) is None:
+            raise ValueError("a point is before_commit, after_commit, before_redis or after_redis, then :n")
+        return value
+
+    @property
+    def ops(self) -> str:
+        """The address of the ops listener."""
+        return self.ops_address or _OPS[self.lane]
+
+    @property
+    def in_group(self) -> bool:
+        """Whether partitions are shared with other processes of the lane."""
+        return self.assignment == "group" or (self.assignment == "auto" and not self.embedded)
+
+    def accepted_gaps(self) -> dict[tuple[str, int], tuple[int, int]]:
+        """By topic and partition the range [from, to) that may be passed over."""
+        found = (_GAP.match(part.strip()) for part in filter(None, self.accept_gaps.split(",")))
+        return {(m[1], int(m[2])): (int(m[3]), int(m[4])) for m in found if m is not None}

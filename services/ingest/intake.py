@@ -1,0 +1,213 @@
+"""The pipeline of a lane: one thread polls and is never held up by a write, another writes."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+
+from services.ingest.buffer import Buffer
+from services.ingest.lane import Lane
+from services.ingest.ports import MovedError, Source
+from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.runtime.kafka.consumer import Place, Records
+
+_LOG = logging.getLogger(__name__)
+
+POLL_RECORDS = 10_000
+PAUSE_AT, RESUME_AT = 0.8, 0.4
+BEAT_S = 5.0
+FOLLOW_S = 0.5
+RETRY_MAX_S = 2.0
+DRAIN_S = 8.0
+
+
+class Intake:
+    """Reads places, hands their records to the lane, and keeps both where the sink is.
+
+    Args:
+        accepted_gaps: by place the range [from, to) that may be passed over although its records are lost.
+        poll_s: how long a poll may gather records.
+        flush_rows, flush_s: a write begins at so many records, or this long after the first.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        lane: Lane,
+        buffer: Buffer,
+        *,
+        accepted_gaps: Mapping[Place, tuple[int, int]],
+        poll_s: float,
+        flush_rows: int,
+        flush_s: float,
+    ) -> None:
+        self._source = source
+        self._lane = lane
+        self.buffer = buffer
+        self._accepted = accepted_gaps
+        self._poll_s = poll_s
+        self._flush = (flush_rows, flush_s)
+        self._places: set[Place] = set()
+        self._paused = False
+        self._moved: set[Place] = set()
+        self._moved_lock = threading.Lock()
+        self._ending = threading.Event()
+        self._failure: BaseException | None = None
+        self._committed: dict[Place, int] = {}
+        self.trouble = ""
+        self.stopped: dict[Place, str] = {}
+
+    def assigned(self, places: Sequence[Place]) -> dict[Place, int]:
+        """Where to read these places from; those with a gap are left out, with an alarm."""
+        found: dict[Place, int] = {}
+        for place, position in self._lane.begin(places).items():
+            start = self._start(place, position)
+            if start is not None:
+                found[place] = start
+        self._places |= set(found)
+        self._paused = False
+        self.buffer.release(found)
+        return found
+
+    def revoked(self, places: Sequence[Place]) -> None:
+        """Lets go of places that another process reads now."""
+        self.buffer.hold(places)
+        self._places -= set(places)
+        self._lane.forget(places)
+
+    def run(self, stop: threading.Event) -> None:
+        """Works until ``stop`` is set, then writes what was read.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where Kafka cannot be read at all.
+        """
+        writer = threading.Thread(target=self._write_guarded, name="writer", daemon=True)
+        writer.start()
+        last = time.monotonic()
+        try:
+            while not stop.is_set() and self._failure is None:
+                polled = self._source.poll(POLL_RECORDS, self._poll_s)
+                for place in polled.out_of_range:
+                    self._lost(place)
+                self.buffer.put(polled.records)
+                self._balance()
+                self._return_to_sink()
+                if time.monotonic() - last > BEAT_S:
+                    last = time.monotonic()
+                    self._show()
+        finally:
+            self._ending.set()
+            self.buffer.close()
+            writer.join(DRAIN_S)
+            self._show()
+        if self._failure is not None:
+            raise self._failure
+
+    def _start(self, place: Place, position: int) -> int | None:
+        marks = self._source.watermarks(place)
+        if marks.low <= position <= marks.high:
+            self.stopped.pop(place, None)
+            return position
+        name = f"{place[0]}/{place[1]}"
+        if position > marks.high:
+            self._alarm(place, f"{name}: the sink is at {position}, but the log ends at {marks.high}")
+            return None
+        if self._accepted.get(place) == (position, marks.low):
+            _LOG.warning("%s: records [%d, %d) are lost; passed over as told", name, position, marks.low)
+            return marks.low
+        gap = f"{name}:{position}-{marks.low}"
+        self._alarm(place, f"{name}: records [{position}, {marks.low}) are lost; to go on, accept the gap {gap}")
+        return None
+
+    def _lost(self, place: Place) -> None:
+        position = self._lane.positions().get(place, 0)
+        marks = self._source.watermarks(place)
+        name = f"{place[0]}/{place[1]}"
+        self._alarm(place, f"{name}: the log was cut while it was read: it holds [{marks.low}, {marks.high}), the sink "
+                    f"is at {position}")  # fmt: skip
+
+    def _alarm(self, place: Place, text: str) -> None:
+        self.stopped[place] = text
+        self._places.discard(place)
+        _LOG.error("stopped: %s", text)
+
+    def _balance(self) -> None:
+        fill = self.buffer.fill
+        if not self._paused and fill > PAUSE_AT:
+            self._source.pause(self._places)
+            self._paused = True
+        elif self._paused and fill < RESUME_AT:
+            self._source.resume(self._places)
+            self._paused = False
+
+    def _return_to_sink(self) -> None:
+        with self._moved_lock:
+            moved, self._moved = self._moved & self._places, set()
+        if not moved:
+            return
+        starts = {}
+        for place, position in self._lane.begin(sorted(moved)).items():
+            start = self._start(place, position)
+            if start is not None:
+                starts[place] = start
+        self._source.seek(starts)
+        self.buffer.release(starts)
+
+    def _show(self) -> None:
+        positions = {p: o for p, o in self._lane.positions().items() if p in self._places and o}
+        news = {place: offset for place, offset in positions.items() if self._committed.get(place) != offset}
+        if news:
+            self._source.commit(news)
+            self._committed.update(news)
+
+    def _write_guarded(self) -> None:
+        try:
+            self._write_all()
+        except BaseException as error:  # noqa: BLE001 - the polling thread raises it
+            self._failure = error
+
+    def _write_all(self) -> None:
+        beaten = followed = time.monotonic()
+        while True:
+            ending = self._ending.is_set()
+            records = self.buffer.take(*self._flush, 0.1)
+            now = time.monotonic()
+            if now - followed > FOLLOW_S:
+                followed = now
+                self._try(self._follow)
+            records.sort(key=lambda each: each.topic)
+            for _, group in groupby(records, key=lambda each: each.topic):
+                self._write_topic(list(group))
+            if ending or now - beaten > BEAT_S:
+                beaten = now
+                self._try(self._lane.sink.beat)
+            if ending and not len(self.buffer):
+                return
+
+    def _write_topic(self, records: list[Records]) -> None:
+        wait_s = 0.05
+        while not self._try(lambda: self._lane.take(records)):
+            if self._ending.wait(wait_s):
+                return
+            wait_s = min(RETRY_MAX_S, wait_s * 2)
+
+    def _follow(self) -> None:
+        if self._lane.sink.follow():
+            raise MovedError(self._places, "the online store has another generation")
+
+    def _try(self, work: Callable[[], object]) -> bool:
+        try:
+            work()
+        except MovedError as error:
+            _LOG.warning("going back to the sink's offsets: %s", error)
+            self.buffer.hold(error.places)
+            with self._moved_lock:
+                self._moved |= set(error.places)
+        except SnowmeltError as error:
+            if self.trouble != error.detail:
+                _LOG.error("the sink does not take records: %s", error.detail)
+            self.trouble = error.detail
+            return False
+        self.trouble = ""
+        return True

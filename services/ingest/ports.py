@@ -1,0 +1,80 @@
+"""What the pipeline needs of the world, in its own words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from services.ingest.batch import Batch
+from services.ingest.decode import Decoded
+from snowmelt.runtime.kafka.admin import Watermarks
+from snowmelt.runtime.kafka.consumer import Place, Polled, Records
+
+
+class MovedError(Exception):
+    """The sink is elsewhere than this process believed: another owner, or a sink that lost its newest writes."""
+
+    def __init__(self, places: Iterable[Place], why: str) -> None:
+        super().__init__(why)
+        self.places = tuple(places)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch: counts of records."""
+
+    applied: int
+    duplicates: int
+    dead: int
+
+
+class Source(Protocol):
+    """The log; ``poll`` and all that moves it are called from one thread."""
+
+    def poll(self, max_records: int, timeout_s: float) -> Polled:
+        """Records as they come. Raises SnowmeltError UNAVAILABLE."""
+
+    def seek(self, offsets: Mapping[Place, int]) -> None:
+        """Goes on elsewhere."""
+
+    def pause(self, places: Iterable[Place]) -> None:
+        """Brings nothing of these places."""
+
+    def resume(self, places: Iterable[Place]) -> None:
+        """Ends ``pause``."""
+
+    def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Shows how far the sink is; for displays only."""
+
+    def watermarks(self, place: Place, timeout_s: float = 10.0) -> Watermarks:
+        """Where the log begins and ends. Raises SnowmeltError UNAVAILABLE."""
+
+
+class Sink(Protocol):
+    """One of the two sinks; it owns the offsets. Raises SnowmeltError UNAVAILABLE where it does not answer."""
+
+    def next_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
+        """Where each place goes on; 0 where nothing of it was written."""
+
+    def write(self, batch: Batch, decoded: Decoded, kept: pa.Table, outcomes: Mapping[Place, Outcome]) -> None:
+        """Writes a batch's kept rows and its ends together. Raises MovedError; nothing of a moved place is written."""
+
+    def beat(self) -> None:
+        """Keeps the offsets of idle parts of the sink near the end of the log."""
+
+    def follow(self) -> bool:
+        """Looks whether the sink was exchanged for another; true: every place begins anew."""
+
+    def event_types(self) -> tuple[str, ...]:
+        """The event types that are declared now."""
+
+
+class History(Protocol):
+    """What was kept before: for the duplicate windows."""
+
+    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[list[str], list[int], int]:
+        """Ids and offsets that the lake holds in [start, end), and the offset up to which the lake has landed."""
+
+    def replay(self, place: Place, start: int, end: int) -> Iterable[Records]:
+        """The log's own records in [start, end), where the lake does not reach so far."""

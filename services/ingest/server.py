@@ -1,0 +1,172 @@
+"""Wiring of the ingest process."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from services.ingest.adapters.history import LakeThenKafka
+from services.ingest.aggregate import StateSink
+from services.ingest.buffer import Buffer
+from services.ingest.config import IngestSettings
+from services.ingest.crash import CrashPoints
+from services.ingest.intake import Intake
+from services.ingest.lag import watch
+from services.ingest.land import LakeSink
+from services.ingest.lane import Lane
+from services.ingest.ports import Sink
+from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
+from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.store import StateStore
+from snowmelt.lake import Lake
+from snowmelt.runtime.kafka.admin import Admin, house_topics
+from snowmelt.runtime.kafka.consumer import Consumer
+from snowmelt.runtime.ops import OpsServer
+from snowmelt.runtime.telemetry import setup
+from snowmelt.runtime.validation import require_upb
+
+TOPICS = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
+FEATURE_ROWS = 20_000
+COMPACT_S = 60.0
+
+T = TypeVar("T")
+MakeSink = Callable[[IngestSettings, dict[str, str], CrashPoints], Sink]
+
+
+def main(stop: threading.Event) -> None:
+    """Runs a lane until it is told to stop.
+
+    Raises:
+        ConfigError: the environment cannot be used.
+    """
+    run(IngestSettings.load(), stop)
+
+
+def run(settings: IngestSettings, stop: threading.Event, make_sink: MakeSink | None = None) -> None:
+    """``main`` with given settings; ``make_sink`` puts another sink in the lane's place."""
+    require_upb()
+    setup(f"ingest-{settings.lane}", settings)
+    missing = ["starting"]
+    reasons: list[Callable[[], list[str]]] = [lambda: missing]
+    ops = OpsServer(settings.ops, lambda: [why for reason in reasons for why in reason()], settings)
+    ops.start()
+    try:
+        _run_lane(settings, stop, missing, reasons, make_sink or _sink)
+    finally:
+        ops.stop()
+
+
+def _run_lane(
+    settings: IngestSettings,
+    stop: threading.Event,
+    missing: list[str],
+    reasons: list[Callable[[], list[str]]],
+    make_sink: MakeSink,
+) -> None:
+    topics = TOPICS[settings.lane]
+    admin = Admin(settings.kafka_bootstrap)
+    crash = CrashPoints(settings.crash_at)
+
+    def prepare() -> tuple[dict[str, str], Sink]:
+        if settings.create_topics and len(admin.partitions(topics)) < len(topics):
+            admin.create_topics(house_topics(settings.partitions))
+        incarnations = admin.incarnations(topics, settings.kafka_incarnation)
+        return incarnations, make_sink(settings, incarnations, crash)
+
+    prepared = _patiently(prepare, missing, stop)
+    if prepared is None:
+        return
+    incarnations, sink = prepared
+    history = LakeThenKafka(Lake(settings.lake_url), settings.kafka_bootstrap, incarnations)
+    lane = Lane(settings.lane, sink, history, incarnations)
+    consumer = Consumer(settings.kafka_bootstrap, f"snowmelt-{settings.lane}", member=settings.member)
+    lake = settings.lane == "lake"
+    intake = Intake(
+        consumer,
+        lane,
+        Buffer(settings.buffer_mbytes * 1_048_576),
+        accepted_gaps=settings.accepted_gaps(),
+        poll_s=0.05 if lake else settings.wait_ms / 1000,
+        flush_rows=settings.flush_rows if lake else FEATURE_ROWS,
+        flush_s=settings.flush_seconds if lake else 0.0,
+    )
+    if settings.in_group:
+        consumer.subscribe(topics, intake.assigned, intake.revoked)
+    else:
+        places = [(topic, p) for topic, count in admin.partitions(topics).items() for p in range(count)]
+        consumer.assign(intake.assigned(places))
+    reasons.append(lambda: [*intake.stopped.values(), *filter(None, [intake.trouble])])
+    missing.clear()
+    watching = {
+        "clock": Clock(settings.clock_offset_ms),
+        "positions": lane.positions,
+        "oldest_ms": lambda: intake.buffer.oldest_ms,
+        "stop": stop,
+    }
+    helpers = [threading.Thread(target=watch, args=(settings.lane, topics, admin), kwargs=watching, daemon=True)]
+    if lake:
+        helpers.append(threading.Thread(target=_compact, args=(settings.lake_url, stop), daemon=True))
+    for helper in helpers:
+        helper.start()
+    try:
+        intake.run(stop)
+    finally:
+        stop.set()
+        consumer.close()
+
+
+def _patiently(work: Callable[[], T], missing: list[str], stop: threading.Event) -> T | None:
+    while not stop.is_set():
+        try:
+            return work()
+        except SnowmeltError as error:
+            if error.reason not in (Reason.UNAVAILABLE, Reason.FEATURES_MISMATCH):
+                raise
+            missing[:] = [error.detail]
+            stop.wait(0.5)
+    return None
+
+
+def _sink(settings: IngestSettings, incarnations: dict[str, str], crash: CrashPoints) -> Sink:
+    if settings.lane == "lake":
+        lake = Lake(settings.lake_url)
+        lake.create()
+        return LakeSink(lake, incarnations, DeclaredTypes(Path(settings.views_path)), crash)
+
+    def open_store() -> StateStore:
+        store = StateStore(settings.redis_url, CompiledViews.load(settings.views_path))
+        store.check()
+        return store
+
+    return StateSink(open_store, incarnations, crash)
+
+
+class DeclaredTypes:
+    """The event types of the compiled views, read again where the file has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = -1
+        self._types: tuple[str, ...] = ()
+        self()
+
+    def __call__(self) -> tuple[str, ...]:
+        """The types now.
+
+        Raises:
+            SnowmeltError: FEATURES_MISMATCH where there are no compiled views.
+        """
+        seen = self._path.stat().st_mtime_ns if self._path.exists() else 0
+        if seen != self._seen:
+            self._types = CompiledViews.load(self._path).event_types
+            self._seen = seen
+        return self._types
+
+
+def _compact(url: str, stop: threading.Event) -> None:
+    lake = Lake(url)
+    while not stop.wait(COMPACT_S):
+        for table in lake.versions():
+            lake.compact(table)

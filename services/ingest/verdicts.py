@@ -1,0 +1,76 @@
+"""Why a record is no part of the data, and the row of ``dead_letters`` that keeps it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pyarrow as pa
+
+from services.ingest.batch import Batch
+from snowmelt.lake.schemas import DEAD_LETTERS, TABLES
+
+MAX_BYTES = 1_048_576
+"""Of a record's value; larger ones are dead letters that keep hash and size alone."""
+MAX_HEADERS = 100
+
+
+class Why(StrEnum):
+    """Every reason for a dead letter."""
+
+    TOMBSTONE = "tombstone"
+    OVERSIZED = "oversized"
+    TOO_MANY_HEADERS = "too_many_headers"
+    UNDECODABLE = "undecodable"
+    SCHEMA_MISMATCH = "schema_mismatch"
+    INVALID_FIELD = "invalid_field"
+    UNKNOWN_TENANT = "unknown_tenant"
+    UNKNOWN_EVENT_TYPE = "unknown_event_type"
+    KEY_MISMATCH = "key_mismatch"
+    FUTURE_EVENT_TIME = "future_event_time"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is wrong with a record; ``detail`` names the field where there is one."""
+
+    why: Why
+    detail: str
+
+
+def gate(batch: Batch) -> dict[int, Verdict]:
+    """Verdicts, by row, on records that need not be decoded."""
+    found: dict[int, Verdict] = {}
+    for i, (value, headers) in enumerate(zip(batch.values, batch.headers, strict=True)):
+        if value is None:
+            found[i] = Verdict(Why.TOMBSTONE, "the record has no value")
+        elif not value:
+            found[i] = Verdict(Why.UNDECODABLE, "the value is empty")
+        elif len(value) > MAX_BYTES:
+            found[i] = Verdict(Why.OVERSIZED, f"the value has {len(value)} bytes, at most {MAX_BYTES} are taken")
+        elif headers is not None and len(headers) > MAX_HEADERS:
+            found[i] = Verdict(Why.TOO_MANY_HEADERS, f"{len(headers)} headers, at most {MAX_HEADERS} are taken")
+    return found
+
+
+def dead_rows(batch: Batch, verdicts: Mapping[int, Verdict], incarnation: str) -> pa.Table:
+    """The rows of ``dead_letters``, in the order of the batch."""
+    rows = []
+    for i in sorted(verdicts):
+        value, verdict = batch.values[i], verdicts[i]
+        rows.append(
+            {
+                "topic": batch.topic,
+                "reason": str(verdict.why),
+                "detail": verdict.detail[:1000],
+                "key": (batch.keys[i] or b"")[:MAX_BYTES],
+                "payload": value if value is not None and len(value) <= MAX_BYTES else None,
+                "payload_sha256": None if value is None else hashlib.sha256(value).hexdigest(),
+                "payload_bytes": None if value is None else len(value),
+                "incarnation": incarnation,
+                "partition": int(batch.partitions[i]),
+                "offset": int(batch.offsets[i]),
+                "record_time": int(batch.times_ms[i]) * 1000,
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=TABLES[DEAD_LETTERS])
