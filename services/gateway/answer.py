@@ -1,6 +1,6 @@
 """The slate as it is answered and as it is logged."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +67,7 @@ def compose(
     )
     columns, rows = items.columns(), items.rows(candidates.keys)
     explanations = ranking.explanations if ranking else {}
+    causes = _causes((place.reason for place in places), user, catalogue)
     shown = []
     for position, place in enumerate(places):
         row = rows[place.row]
@@ -76,7 +77,7 @@ def compose(
             position=position,
             score=1.0 / (position + 1) if scores is None else float(scores[place.row]),
             sources=_hits(candidates, place.row),
-            reason=sentence(place.reason.source, columns.categories[row], _cause(place.reason, user, catalogue)),
+            reason=sentence(place.reason.source, columns.categories[row], causes.get(place.reason.because_key)),
             propensity=place.propensity,
         )
         shown.append(Shown(item, columns.titles[row], explanations.get(place.row, ())))
@@ -89,15 +90,16 @@ def _hits(candidates: Candidates, place: int) -> tuple[Hit, ...]:
     return tuple(sorted(found, key=lambda hit: hit.rank))
 
 
-def _cause(reason: Reason, user: UserState, catalogue: Catalogue) -> Cause | None:
-    if not reason.because_key:
-        return None
-    row = int(catalogue.items.rows(np.array([reason.because_key], np.uint64))[0])
-    if row < 0:
-        return None
-    columns = catalogue.items.columns()
-    place = int(np.flatnonzero(user.recent_keys == np.uint64(reason.because_key))[0])
-    return Cause(columns.titles[row] or columns.ids[row], catalogue.views.event_types[user.recent_types[place]])
+def _causes(reasons: Iterable[Reason], user: UserState, catalogue: Catalogue) -> dict[int, Cause]:
+    """By key, what the user did with the items that led to some of the slate's."""
+    keys = np.array(sorted({reason.because_key for reason in reasons if reason.because_key}), np.uint64)
+    columns, rows = catalogue.items.columns(), catalogue.items.rows(keys)
+    types = dict(zip(user.recent_keys.tolist(), user.recent_types.tolist(), strict=True))
+    return {
+        key: Cause(columns.titles[row] or columns.ids[row], catalogue.views.event_types[types[key]])
+        for key, row in zip(keys.tolist(), rows.tolist(), strict=True)
+        if row >= 0
+    }
 
 
 def answer(request: Request, slate: Slate, empty_reason: str) -> public.RecommendResponse:
