@@ -51,7 +51,9 @@ lint: $(VENV)/.installed-dev ## style, types, contracts, protos, drift of the st
 	git diff --exit-code -- snowmelt/api buf
 
 bench: $(VENV)/.installed-dev ## measure: ratios against named rivals
-	$(BIN)/python -m snowmelt.cli.main bench all
+	$(BIN)/snowmelt bench features
+	$(BIN)/snowmelt bench ingest
+	$(BIN)/snowmelt bench serve
 
 stubs: $(VENV)/.installed-dev ## Python stubs and type stubs out of protos/
 	$(STUBS) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)

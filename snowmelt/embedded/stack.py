@@ -112,6 +112,7 @@ class Stack:
             "SNOWMELT_GATEWAY_GRPC_ADDRESS": at("gateway_grpc"),
             "SNOWMELT_GATEWAY_REST_ADDRESS": at("gateway_rest"),
             "SNOWMELT_GATEWAY_ADMIN_ADDRESS": at("gateway_admin"),
+            "SNOWMELT_GATEWAY_ADMIN_GRPC_ADDRESS": at("gateway_admin_grpc"),
             "SNOWMELT_GATEWAY_OPS_ADDRESS": at("gateway_ops"),
             "SNOWMELT_GATEWAY_RETRIEVAL_TARGET": at("retrieval"),
             "SNOWMELT_GATEWAY_RANKER_TARGET": at("ranker"),

@@ -1,0 +1,92 @@
+"""How far both lanes are, against what was produced: asked by the loader, by draining and by ``snowmelt status``."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
+from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.store import StateStore
+from snowmelt.lake import TOPIC_TABLES, Lake
+from snowmelt.runtime.config import Settings
+from snowmelt.runtime.kafka.admin import Admin
+
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Behind:
+    """Records that were produced and that a sink does not hold yet."""
+
+    total: int
+    worst_partition: int
+
+
+class Lanes:
+    """Reads the log's ends and both sinks' own offsets; nothing here is a consumer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._admin = Admin(settings.kafka_bootstrap)
+        self._configured = settings.kafka_incarnation
+        self._lake = Lake(settings.lake_url)
+        self._store = StateStore(settings.redis_url, CompiledViews.load(settings.views_path))
+
+    def produced(self) -> dict[Place, int]:
+        """The next offset of each partition."""
+        return {place: marks.high for place, marks in self._admin.watermarks(LAKE_TOPICS).items()}
+
+    def landed(self) -> dict[Place, int]:
+        """The lake's next offsets in the topics' present incarnations."""
+        incarnations = self._incarnations()
+        landed: dict[Place, int] = {}
+        for name, count in self._admin.partitions(LAKE_TOPICS).items():
+            wanted = [(incarnations[name], name, partition) for partition in range(count)]
+            found = self._lake.progress(TOPIC_TABLES[name], wanted)
+            landed |= {(topic, partition): each.next_offset for (_, topic, partition), each in found.items()}
+        return landed
+
+    def applied(self) -> dict[Place, int]:
+        """The online store's next offsets in the topics' present incarnations, the least of a partition's buckets."""
+        self._store.follow()
+        incarnations = self._incarnations()
+        return {
+            (p.topic, p.partition): min(offset or 0 for offset in offsets)
+            for p, offsets in self._store.fence_table.all().items()
+            if p.incarnation == incarnations.get(p.topic)
+        }
+
+    def behind(self) -> Behind:
+        """The slower lane's distance, over all partitions and in the worst of them."""
+        produced = self.produced()
+        lags = [
+            {place: max(0, high - done.get(place, 0)) for place, high in produced.items() if place[0] in topics}
+            for topics, done in ((LAKE_TOPICS, self.landed()), (FEATURE_TOPICS, self.applied()))
+        ]
+        return Behind(max(sum(lag.values()) for lag in lags), max(max(lag.values(), default=0) for lag in lags))
+
+    def drained(self) -> bool:
+        """Whether both sinks hold everything that was produced."""
+        return self.behind().total == 0
+
+    def sinks_agree(self) -> bool:
+        """Whether lake and online store have taken the same records of every topic life that both know."""
+        self._store.follow()
+        applied = {
+            (p.incarnation, p.topic, p.partition): max(offset or 0 for offset in offsets)
+            for p, offsets in self._store.fence_table.all().items()
+        }
+        landed: Counter[tuple[str, str, int]] = Counter()
+        for topic in FEATURE_TOPICS:
+            landed.update(self._lake.next_offsets(TOPIC_TABLES[topic]))
+        return _present(applied) == _present(landed)
+
+    def _incarnations(self) -> dict[str, str]:
+        return self._admin.incarnations(LAKE_TOPICS, self._configured)
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._store.close()
+
+
+def _present(offsets: Mapping[tuple[str, str, int], int]) -> dict[tuple[str, str, int], int]:
+    return {place: offset for place, offset in offsets.items() if offset}
