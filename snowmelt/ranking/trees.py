@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.ranking.booster import lightgbm_module, open_booster
 from snowmelt.ranking.forest import Forest, UnsupportedModelError, parse
 from snowmelt.ranking.traversal import predict
 
@@ -81,8 +82,7 @@ class Trees:
         weights: npt.NDArray[np.float64] | None = None,
     ) -> "Trees":
         """Lambdarank over float32[n, F]; ``labels`` int[n] >= 0, ``groups`` the rows of each request in turn."""
-        import lightgbm  # noqa: PLC0415  it imports pandas, which serving does without
-
+        lightgbm = lightgbm_module()
         data = lightgbm.Dataset(matrix, labels, group=groups, weight=weights, feature_name=list(names))
         booster = lightgbm.train(params.of_lightgbm(), data, params.rounds)
         return cls(booster.model_to_string())
@@ -133,6 +133,4 @@ class Trees:
 
     @cached_property
     def _booster(self) -> "lightgbm.Booster":
-        import lightgbm  # noqa: PLC0415  see train
-
-        return lightgbm.Booster(model_str=self._model)
+        return open_booster(self._model)

@@ -1,5 +1,7 @@
 """The quick traversal against LightGBM itself, bit for bit, and the trees as an artefact."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import lightgbm
@@ -136,3 +138,16 @@ def test_a_score_that_is_not_finite_is_refused(trees: Trees) -> None:
 def test_a_matrix_of_another_shape_is_refused(trees: Trees, wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="float32"):
         trees.raw(wrong)
+
+
+def test_scoring_imports_no_lightgbm_and_explaining_no_pandas(trees: Trees, tmp_path: Path) -> None:
+    trees.save(tmp_path / "model.txt")
+    np.save(tmp_path / "rows.npy", training_set()[0][:5])
+    code = (
+        "import sys; from pathlib import Path; import numpy as np; from snowmelt.ranking.trees import Trees\n"
+        "folder = Path(sys.argv[1]); trees, rows = Trees.load(folder / 'model.txt'), np.load(folder / 'rows.npy')\n"
+        "trees.score(rows); assert 'lightgbm' not in sys.modules\n"
+        "trees.contributions(rows); assert 'lightgbm' in sys.modules and 'pandas' not in sys.modules\n"
+        "import pandas"
+    )
+    subprocess.run([sys.executable, "-P", "-c", code, str(tmp_path)], check=True)
