@@ -26,7 +26,7 @@ def number(low: float, high: float) -> st.SearchStrategy[float | None]:
 
 
 @st.composite
-def events(draw: st.DrawFn, min_size: int = 1, max_size: int = 40) -> list[Event]:
+def events(draw: st.DrawFn, min_size: int = 1, max_size: int = 24) -> list[Event]:
     """Events of one tenant; an event's place in the list is its offset."""
     size = draw(st.integers(min_size, max_size))
     return [

@@ -1,0 +1,65 @@
+"""Kinds of sections on records of their own: few registers and ranks, so that they meet, as events seldom let them."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snowmelt.contracts.ids import item_key
+from snowmelt.features.compile import Declared
+from snowmelt.features.defaults import DAY_MS, HOUR_MS, MINUTE_MS
+from snowmelt.features.kinds import register
+from snowmelt.features.ragged import of_cells
+from snowmelt.features.rows import Rows
+from tests.features.test_meaning import MIDNIGHT_MS, happened, view_of
+
+PLACES = st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(1, 4))
+
+
+@given(records=st.lists(PLACES, min_size=1, max_size=30), window=st.integers(1, 12), now=st.integers(0, 40))
+def test_a_history_counts_what_the_sliding_sketch_counts(
+    records: list[tuple[int, int, int]], window: int, now: int
+) -> None:
+    records = sorted(records, key=lambda r: r[0])
+    cells = np.array([cell for cell, _, _ in records])
+    place = np.array([(reg << register.RANK_BITS) | rank for _, reg, rank in records])
+    times = np.concatenate([np.arange((cells == cell).sum()) for cell in (0, 1)]) // 2
+    seen = times <= now
+    state = of_cells(*_reduced(cells[seen], place[seen], times[seen]))
+    history = register.History(None, cells, (place, times.astype(np.float64)))  # type: ignore[arg-type]
+    starts = np.searchsorted(cells, [0, 1])
+    begin, end = starts.copy(), starts.copy()
+    for cell in (0, 1):
+        own = times[cells == cell]
+        begin[cell] += np.searchsorted(own, now - window, side="right")
+        end[cell] += np.searchsorted(own, now, side="right")
+    np.testing.assert_array_equal(register.finish(state, window, now), history.count(begin, end))
+
+
+def _reduced(cells: np.ndarray, place: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, int, tuple[np.ndarray, ...]]:
+    cells, columns = register.reduce((), cells, (place, times.astype(np.float64)))
+    return cells, 2, columns
+
+
+def test_what_is_newer_than_the_instant_is_left_out_where_the_state_can_tell() -> None:
+    view = view_of(
+        Declared("clicks", "click", "sum", DAY_MS, 5 * MINUTE_MS),
+        Declared("users", "user_id", "distinct", DAY_MS),
+        Declared("recent", "user_id", "latest_distinct(5)"),
+        Declared("price", "price", "last"),
+    )
+    chosen = [happened(MIDNIGHT_MS, user="u"), happened(MIDNIGHT_MS + HOUR_MS, user="w", price=2.0)]
+    (state,) = view.fold(Rows.from_events(chosen, view)).states
+    before, after = (view.finish([state], MIDNIGHT_MS + later) for later in (MINUTE_MS, HOUR_MS))
+    assert (before["clicks"][0], after["clicks"][0]) == (1, 2)
+    assert (round(float(before["users"][0])), round(float(after["users"][0]))) == (1, 2)
+    assert (len(before["recent"][0]), len(after["recent"][0])) == (1, 2)
+    assert np.isnan(before["price"][0])
+    assert after["price"][0] == 2.0
+
+
+@pytest.mark.parametrize("bits", [0, 1, 2**8, 2**63, 2**64 - 1, 0xFFFFFFFFFFFFFF00, item_key("default", "a")])
+def test_a_rank_is_one_more_than_the_leading_zeros(bits: int) -> None:
+    (place,) = register.places(np.array([bits], np.uint64)).tolist()
+    rest = bits >> 8
+    assert divmod(place, 64) == (bits & 255, 57 - rest.bit_length())
