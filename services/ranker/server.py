@@ -53,13 +53,15 @@ async def running(settings: RankerSettings) -> AsyncIterator[Addresses]:
     views = _views(settings)
     async with contextlib.AsyncExitStack() as stack:
         items = ItemReplica(settings.redis_url, views)
-        items.start()
-        stack.callback(items.stop)
         releases = FollowedReleases(
             settings.releases_url, views, items, Clock(settings.clock_offset_ms), settings.release_poll_s
         )
-        releases.start()
+        items.on_content(lambda _keys: releases.refresh())
+        items.start()
+        stack.callback(items.stop)
         stack.push_async_callback(asyncio.to_thread, releases.stop)
+        following = asyncio.create_task(_follow(releases, items))
+        stack.callback(following.cancel)
         workers = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="rank"))
 
         def missing() -> list[str]:
@@ -84,6 +86,13 @@ def _views(settings: RankerSettings) -> CompiledViews:
         return CompiledViews.load(settings.views_path)
     except SnowmeltError as error:
         raise ConfigError(f"SNOWMELT_VIEWS_PATH: {settings.views_path}: {error.detail}") from None
+
+
+async def _follow(releases: FollowedReleases, items: Items) -> None:
+    """Opens releases once the items are there, so that no request pays for putting the one over the other."""
+    while items.age_ms() is None:
+        await asyncio.sleep(0.05)
+    releases.start()
 
 
 async def _gauges(releases: FollowedReleases, items: Items) -> None:

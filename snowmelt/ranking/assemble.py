@@ -24,6 +24,9 @@ class Similarity(Protocol):
     def between(self, keys: Keys, others: Keys) -> Matrix:
         """float32[n, m] of 0 to 1; NaN where the content of one of the two is not known."""
 
+    def refresh(self) -> None:
+        """Takes up new content now, so that the next request need not."""
+
 
 class FeatureAssembler:
     """Makes the matrix of ``schema`` for one request; safe for use by many threads."""
@@ -37,6 +40,11 @@ class FeatureAssembler:
     def features(self) -> FeatureList:
         """The columns, in order."""
         return self.schema.features
+
+    def refresh(self) -> None:
+        """Takes up new content now, so that the next request need not."""
+        self._categories.of(self._items.columns())
+        self._similarity.refresh()
 
     def assemble(self, user: UserState, candidates: Candidates, as_of_ms: int) -> Matrix:
         """float32[n, F], C-contiguous, NaN where a feature is missing; everything as of one instant."""

@@ -70,6 +70,10 @@ class Ranker:
         """The columns that the trees read, in order."""
         return self._assembler.features
 
+    def refresh(self) -> None:
+        """Takes up new content now, so that the next request need not."""
+        self._assembler.refresh()
+
     def rank(self, user: UserState, candidates: Candidates, as_of_ms: int, explain: int = 0) -> Ranked:
         """Scores the candidates as of one instant, and explains the best ``explain`` of them.
 

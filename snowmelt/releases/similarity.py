@@ -19,6 +19,10 @@ class ContentSimilarity:
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
 
+    def refresh(self) -> None:
+        """Takes up new content now."""
+        self._retriever.refresh()
+
     def between(self, keys: Keys, others: Keys) -> Matrix:
         """float32[n, m]: inner products of content vectors of length 1; NaN where an item is not on the shelf."""
         shelf = self._retriever.refresh()

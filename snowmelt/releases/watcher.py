@@ -64,7 +64,8 @@ class ReleaseWatcher(Generic[T]):
     def stop(self) -> None:
         """Ends following; what is loaded stays readable."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def loaded(self) -> tuple[Loaded[T], ...]:
         """What can be pinned now, the one in use first; at most two."""

@@ -43,6 +43,11 @@ class FollowedReleases:
         """The loaded releases, the one in use first."""
         return [one.release_id for one in self._watcher.loaded()]
 
+    def refresh(self) -> None:
+        """Lets what is loaded take up new content now, so that no request has to."""
+        for one in self._watcher.loaded():
+            one.value.refresh()
+
     def missing(self) -> list[str]:
         """Why nothing can be pinned; empty where something can."""
         return self._watcher.missing()
