@@ -30,11 +30,11 @@ class SourceConfig:
 DEFAULT_SOURCES = (
     SourceConfig(VECTORS, quota=0.2, weight=1.0),
     SourceConfig(ITEM_TO_ITEM, quota=0.25, weight=1.0),
-    SourceConfig(POPULARITY_7D, quota=0.1, weight=0.2),
+    SourceConfig(POPULARITY_7D, quota=0.1, weight=0.1),
     SourceConfig(POPULARITY_28D, quota=0.05, weight=0.1),
     SourceConfig(POPULARITY_CATEGORY, quota=0.1, weight=0.1),
-    SourceConfig(NEW_ITEMS, quota=0.05, weight=0.02),
-    SourceConfig(CONTENT_NEIGHBOURS, quota=0.1, weight=0.1),
+    SourceConfig(NEW_ITEMS, quota=0.05, weight=0.1),
+    SourceConfig(CONTENT_NEIGHBOURS, quota=0.1, weight=0.4),
 )
 
 
@@ -61,7 +61,7 @@ class RetrievalConfig:
     category_limit: int = 8
     content_items: int = 50
     new_half_life_days: float = 14.0
-    fusion_rank: int = 30
+    fusion_rank: int = 60
 
     def __post_init__(self) -> None:
         names = [source.name for source in self.sources]

@@ -104,8 +104,9 @@ class Retriever:
             [answer.proposal for answer in answers],
             [int(part.quota * request.limit) for part in parts],
             [part.weight for part in parts],
-            self._config.fusion_rank,
-            request.limit,
+            fusion_rank=self._config.fusion_rank,
+            limit=request.limit,
+            row_count=len(request.shelf.catalog),
         )
         scores = np.stack([answer.scores(merged.rows) for answer in answers], axis=1)
         return Candidates(request.shelf.catalog.keys[merged.rows], tuple(self._sources), scores, merged.ranks)

@@ -27,7 +27,7 @@ def proposal(*rows: int) -> Proposal:
 def test_merge_table(
     lists: list[tuple[int, ...]], quotas: list[int], weights: list[float], limit: int, expected: list[int]
 ) -> None:
-    merged = merge([proposal(*rows) for rows in lists], quotas, weights, 1, limit)
+    merged = merge([proposal(*rows) for rows in lists], quotas, weights, fusion_rank=1, limit=limit, row_count=10)
     assert merged.rows.tolist() == expected
 
 
@@ -38,7 +38,7 @@ lists_of_rows = st.lists(st.lists(st.integers(0, 60), unique=True, max_size=30),
 def test_merge_keeps_its_word(lists: list[list[int]], limit: int, data: st.DataObject) -> None:
     shares = data.draw(st.lists(st.integers(0, limit // len(lists)), min_size=len(lists), max_size=len(lists)))
     weights = data.draw(st.lists(st.floats(0, 3), min_size=len(lists), max_size=len(lists)))
-    merged = merge([proposal(*rows) for rows in lists], shares, weights, 10, limit)
+    merged = merge([proposal(*rows) for rows in lists], shares, weights, fusion_rank=10, limit=limit, row_count=61)
     union = {row for rows in lists for row in rows}
     assert len(merged.rows) == min(limit, len(union))
     assert len(set(merged.rows.tolist())) == len(merged.rows)
