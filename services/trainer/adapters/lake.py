@@ -1,0 +1,41 @@
+"""The past out of the lake, each table at one pinned version."""
+
+from collections.abc import Mapping
+
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.features import arrow
+from snowmelt.features.rows import Rows
+from snowmelt.features.views import CompiledViews
+from snowmelt.lake import Lake
+from snowmelt.training.errors import BadDataError
+from snowmelt.training.past import Past
+
+
+class LakeHistory:
+    """The port History over a lake."""
+
+    def __init__(self, lake: Lake, views: CompiledViews) -> None:
+        self._lake, self._views = lake, views
+
+    def read(self) -> tuple[Past, Mapping[str, int]]:
+        """The past at the newest version of each table.
+
+        Raises:
+            BadDataError: the lake was not made yet, or holds no events or no items.
+        """
+        try:
+            versions = self._lake.versions()
+        except SnowmeltError as error:
+            if error.reason is not Reason.NOT_FOUND:
+                raise
+            raise BadDataError(error.detail) from error
+        events = self._lake.read("events", arrow.EVENT_COLUMNS, versions["events"])
+        shown = self._lake.read("impressions", arrow.IMPRESSION_COLUMNS, versions["impressions"])
+        catalogue = self._lake.read("catalog", arrow.CATALOG_COLUMNS, versions["catalog"])
+        past = Past(
+            self._views,
+            Rows.from_arrow_events(events, self._views),
+            Rows.from_arrow_impressions(shown, self._views) if len(shown) else None,
+            Rows.from_arrow_catalog(catalogue),
+        )
+        return past, versions

@@ -1,0 +1,133 @@
+"""Wiring: trains once, on an interval, or when a request file is laid into the state folder."""
+
+import fcntl
+import json
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.trainer.adapters.lake import LakeHistory
+from services.trainer.config import TrainerSettings
+from services.trainer.train import Trained, Training
+from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.errors import ExitCode, SnowmeltError
+from snowmelt.features.views import CompiledViews
+from snowmelt.lake import Lake
+from snowmelt.releases.store import ReleaseStore
+from snowmelt.runtime import lifecycle, telemetry
+from snowmelt.runtime.ops import OpsServer
+from snowmelt.training.errors import BadDataError
+from snowmelt.training.model import Progress
+
+SERVICE = "trainer"
+REQUEST, LOCK = "train.request", "train.lock"
+POLL_SECONDS = 0.5
+_LOG = logging.getLogger(SERVICE)
+
+
+class BusyError(Exception):
+    """Another training runs on the same state folder."""
+
+
+def main() -> None:
+    """Runs the process; with SNOWMELT_TRAINER_ONCE one training, whose exit code says how it went."""
+    lifecycle.run(SERVICE, _main)
+
+
+def _main(stop: threading.Event) -> None:
+    settings = TrainerSettings.load()
+    telemetry.setup(SERVICE, settings)
+    if settings.once:
+        _once(settings)
+    else:
+        _serve(settings, stop)
+
+
+def train(settings: TrainerSettings, progress: Progress) -> Trained:
+    """One training with these settings.
+
+    Raises:
+        BusyError: another one runs.
+        BadDataError: there is nothing that could be learned from.
+    """
+    views = CompiledViews.load(settings.views_path)
+    releases, clock = ReleaseStore(settings.releases_url), Clock(settings.clock_offset_ms)
+    training = Training(LakeHistory(Lake(settings.lake_url), views), releases, settings.training, clock, progress)
+    with _alone(settings.state_dir), telemetry.span("trainer.train"):
+        return training.run(settings.keep)
+
+
+def report(trained: Trained) -> dict[str, object]:
+    """How a training went, as JSON can say it."""
+    return {
+        "release_id": trained.release_id,
+        "activated": trained.activated,
+        "reasons": list(trained.verdict.reasons),
+        "differences": {rival: found.as_dict() for rival, found in trained.verdict.differences.items()},
+        "metrics": {name: round(value, 6) for name, value in trained.metrics.items()},
+        "lake_versions": trained.lake_versions,
+    }
+
+
+def _once(settings: TrainerSettings) -> None:
+    def progress(stage: str, done: int, total: int) -> None:
+        _say({"stage": stage, "done": done, "total": total})
+
+    code = ExitCode.OK
+    try:
+        _say({"trained": report(train(settings, progress))})
+    except BadDataError as error:
+        _say({"error": str(error)})
+        code = ExitCode.BAD_DATA
+    except BusyError as error:
+        _say({"error": str(error)})
+        code = ExitCode.TEMPORARY
+    if code:
+        sys.exit(code)
+
+
+def _say(line: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _serve(settings: TrainerSettings, stop: threading.Event) -> None:
+    ops = OpsServer(settings.ops_address, list, settings)
+    ops.start()
+    request = settings.state_dir / REQUEST
+    began = time.monotonic()
+    try:
+        while not stop.wait(POLL_SECONDS):
+            due = settings.interval_seconds and time.monotonic() - began >= settings.interval_seconds
+            if not due and not request.exists():
+                continue
+            request.unlink(missing_ok=True)
+            began = time.monotonic()
+            _try(settings)
+    finally:
+        ops.stop()
+
+
+def _try(settings: TrainerSettings) -> None:
+    try:
+        trained = train(settings, lambda *_: None)
+    except (BadDataError, BusyError, SnowmeltError) as error:
+        _LOG.warning("no release was made: %s", error)
+        return
+    outcome = "activated" if trained.activated else f"not activated: {'; '.join(trained.verdict.reasons)}"
+    _LOG.info("release %s was published and %s", trained.release_id, outcome)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BusyError("another training runs already; wait for it") from None
+        yield

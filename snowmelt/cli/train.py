@@ -1,0 +1,58 @@
+"""``snowmelt train``: one training in the foreground, in the trainer's own process."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from typing import Annotated, Any
+
+import typer
+
+from snowmelt.contracts.errors import ExitCode
+
+
+def train(*, as_json: Annotated[bool, typer.Option("--json", help="the outcome as one JSON document")] = False) -> None:
+    """Trains on what the lake holds, publishes a release, and activates it if it is good enough."""
+    from snowmelt.embedded.console import Reporter
+
+    environ = {**os.environ, "SNOWMELT_TRAINER_ONCE": "true"}
+    command = [sys.executable, "-P", "-m", "services.trainer"]
+    child = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    reporter = Reporter()
+    outcome: dict[str, Any] = {}
+    try:
+        with nullcontext() if as_json else reporter:
+            for line in child.stdout or ():
+                said = json.loads(line)
+                if "stage" not in said:
+                    outcome = said
+                elif not as_json:
+                    reporter.progress(said["stage"], said["done"], said["total"])
+        code = child.wait()
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if "error" in outcome:
+        sys.stderr.write(f"snowmelt: {outcome['error']}\n")
+    if code or "trained" not in outcome:
+        raise typer.Exit(code or ExitCode.FAILED)
+    if as_json:
+        sys.stdout.write(json.dumps(outcome["trained"], indent=1) + "\n")
+    else:
+        for text in said_of(outcome["trained"]):
+            reporter.say(text)
+
+
+def said_of(trained: dict[str, Any]) -> Iterable[str]:
+    """What a person should know of a training."""
+    metrics = trained["metrics"]
+    yield f"release {trained['release_id']}: " + ("activated" if trained["activated"] else "published, not activated")
+    for reason in trained["reasons"]:
+        yield f"  {reason}"
+    yield f"  on {metrics['queries']:.0f} queries of {metrics['users']:.0f} users, newer than what it had learned from:"
+    for method in ("release", "popularity_7d", "popularity_28d"):
+        mean, low, high = (metrics[f"ndcg_at_10.{method}{end}"] for end in ("", ".low", ".high"))
+        yield f"  NDCG@10 {method:<15} {mean:.4f}  [{low:.4f}, {high:.4f}]"
