@@ -48,7 +48,8 @@ def merge(
 ) -> Merged:
     """The best ``limit`` of what S sources propose, by the sum of weight / (fusion_rank + rank); equal sums by row.
 
-    ``row_count``: N, all rows of the catalogue. The first ``quotas[s]`` rows of each source are kept before any other is; quotas add up to at most ``limit``.
+    The first ``quotas[s]`` rows of each source are kept before any other is; quotas add up to at most ``limit``.
+    ``row_count`` is N, the rows of the catalogue.
     """
     # A scratch column over the catalogue is ten times faster than sorting, up to hundreds of thousands of rows.
     place = np.zeros(row_count, np.int64)
