@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
 from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.fences import TopicCounters
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake
 from snowmelt.runtime.config import Settings
@@ -20,6 +21,28 @@ class Behind:
 
     total: int
     worst_partition: int
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What became of a topic's records in one lane, over all lives of the topic.
+
+    ``produced`` counts the present life by Kafka's own ends, and earlier lives by what the lake had taken when they
+    were drained; the other figures are kept by the sink itself, in the write that they describe.
+    """
+
+    topic: str
+    lane: str
+    produced: int
+    taken: int
+    duplicates: int
+    dead_lettered: int
+    behind_events: int
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every record that is not still to come is accounted for."""
+        return self.produced - self.behind_events == self.taken + self.duplicates + self.dead_lettered
 
 
 class Lanes:
@@ -79,6 +102,28 @@ class Lanes:
         for topic in FEATURE_TOPICS:
             landed.update(self._lake.next_offsets(TOPIC_TABLES[topic]))
         return _present(applied) == _present(landed)
+
+    def flows(self) -> list[Flow]:
+        """Each topic in each of its lanes."""
+        incarnations, highs = self._incarnations(), self.produced()
+        landed, applied = self.landed(), self.applied()
+        counters = self._store.fence_table.counters()
+        flows: list[Flow] = []
+        for topic in LAKE_TOPICS:
+            table = TOPIC_TABLES[topic]
+            progress = self._lake.progress(table, list(self._lake.next_offsets(table)))
+            earlier = sum(p.next_offset for key, p in progress.items() if key[0] != incarnations[topic])
+            present = {place: high for place, high in highs.items() if place[0] == topic}
+            produced = earlier + sum(present.values())
+            twice, dead = sum(p.duplicates for p in progress.values()), sum(p.dead for p in progress.values())
+            behind = sum(max(0, high - landed.get(place, 0)) for place, high in present.items())
+            flows.append(Flow(topic, "lake", produced, self._lake.rows(table), twice, dead, behind))
+            if topic in FEATURE_TOPICS:
+                taken = counters.get(topic, TopicCounters())
+                behind = sum(max(0, high - applied.get(place, 0)) for place, high in present.items())
+                figures = (taken.applied, taken.duplicates, taken.dead, behind)
+                flows.append(Flow(topic, "features", produced, *figures))
+        return flows
 
     def _incarnations(self) -> dict[str, str]:
         return self._admin.incarnations(LAKE_TOPICS, self._configured)

@@ -1,5 +1,7 @@
 """The items in this process: a replica of the online store's item views."""
 
+import math
+
 from snowmelt.featurestore.item_replica import ItemReplica
 
 
@@ -10,8 +12,9 @@ class ReplicaState:
         self._replica = replica
 
     def age_ms(self) -> float:
-        """How far the items may lie behind the online store."""
-        return self._replica.age_ms()
+        """How far the items may lie behind the online store; infinite before they were read once."""
+        age_ms = self._replica.age_ms()
+        return math.inf if age_ms is None else age_ms
 
     def items(self) -> int:
         """How many items there are."""

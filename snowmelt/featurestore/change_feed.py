@@ -1,0 +1,100 @@
+"""What changed in some views since one looked last: the change logs of all buckets, read in order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import redis
+
+from snowmelt.contracts.ids import BUCKETS
+from snowmelt.featurestore import names
+from snowmelt.featurestore.connection import redis_errors
+
+READ_KEYS_MAX = 1000
+
+_Life = tuple[str, str, tuple[bytes, ...]]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The newest states of the entities that changed.
+
+    Attributes:
+        generation: which the states are of; "" where the store is empty.
+        reset: these are all states there are, and what was read before is void.
+        states: by view, (entity, packed state).
+    """
+
+    generation: str
+    reset: bool
+    states: Mapping[str, Sequence[tuple[str, bytes]]] = field(default_factory=dict)
+
+
+class ChangeFeed:
+    """Follows views through generations, restarts and losses of Redis; one thread at a time.
+
+    A loss is seen by what cannot be otherwise: another generation, another run of the server, another epoch of a bucket
+    (a token that its first write leaves) or a sequence that fell. Then everything is read anew.
+    """
+
+    def __init__(self, client: redis.Redis, views: Sequence[str], tenant: str) -> None:
+        self._client, self._views, self._tenant = client, tuple(views), tenant
+        self._life: _Life | None = None
+        self._read_up_to = [0] * BUCKETS
+
+    def poll(self) -> Changes:
+        """What changed since the last call that returned; everything at first.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE; then nothing is lost, the next call gives it.
+        """
+        with redis_errors():
+            life, sequences = self._look()
+            generation = life[0]
+            reset = life != self._life or any(map(int.__lt__, sequences, self._read_up_to))
+            since = [0] * BUCKETS if reset else self._read_up_to
+            behind = [bucket for bucket in names.all_buckets() if sequences[bucket] > since[bucket]]
+            states = self._states(generation, self._entities(generation, behind, since))
+        self._life, self._read_up_to = life, sequences
+        return Changes(generation, reset, states)
+
+    def forget(self) -> None:
+        """Makes the next ``poll`` give everything."""
+        self._life = None
+
+    def _look(self) -> tuple[_Life, list[int]]:
+        pointer = self._client.get(names.POINTER)
+        generation = pointer.decode() if isinstance(pointer, bytes) else ""
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.info("server")
+        for bucket in names.all_buckets():
+            pipeline.get(names.sequence(self._tenant, bucket, generation))
+            pipeline.hget(names.fence(self._tenant, bucket, generation), names.EPOCH)
+        server, *answers = pipeline.execute()
+        life = (generation, str(server["run_id"]), tuple(answer or b"" for answer in answers[1::2]))
+        return life, [int(answer or 0) for answer in answers[::2]]
+
+    def _entities(
+        self, generation: str, buckets: Sequence[int], since: Sequence[int]
+    ) -> list[tuple[str, int, list[str]]]:
+        pipeline = self._client.pipeline(transaction=False)
+        asked = [(view, bucket) for bucket in buckets for view in self._views]
+        for view, bucket in asked:
+            key = names.changes(self._tenant, bucket, generation, view)
+            pipeline.zrangebyscore(key, f"({since[bucket]}", "+inf")
+        found = pipeline.execute() if asked else []
+        return [
+            (view, bucket, [entity.decode() for entity in entities])
+            for (view, bucket), entities in zip(asked, found, strict=True)
+        ]
+
+    def _states(
+        self, generation: str, found: Sequence[tuple[str, int, list[str]]]
+    ) -> dict[str, list[tuple[str, bytes]]]:
+        states: dict[str, list[tuple[str, bytes]]] = {view: [] for view in self._views}
+        for view, bucket, entities in found:
+            prefix = names.state_prefix(self._tenant, bucket, generation, view)
+            for start in range(0, len(entities), READ_KEYS_MAX):
+                chunk = entities[start : start + READ_KEYS_MAX]
+                values = self._client.mget([prefix + entity for entity in chunk])
+                states[view] += [(e, v) for e, v in zip(chunk, values, strict=True) if isinstance(v, bytes)]
+        return states

@@ -1,0 +1,102 @@
+"""The items in a serving process: content and statistics, followed from Redis's change logs."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.contracts.ids import DEFAULT_TENANT, Keys
+from snowmelt.contracts.items import ItemColumns, Rows
+from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.change_feed import ChangeFeed, Changes
+from snowmelt.featurestore.connection import connect
+from snowmelt.featurestore.item_content import ItemContent
+
+CONTENT_VIEW = "item_content"
+STATISTICS_VIEW = "item_stats"
+POLL_S = 0.1
+
+_LOG = logging.getLogger(__name__)
+
+
+class ItemReplica:
+    """A snapshot, then the changes, ten times a second, in a thread of its own; an ItemSource.
+
+    Content is a value that is replaced as a whole; statistics are kept as packed states and finished when asked, so
+    that windows fall although nothing changes. Where Redis is away the last known items go on serving, and ``age_ms``
+    says so.
+    """
+
+    def __init__(self, url: str, views: CompiledViews, tenant: str = DEFAULT_TENANT, timeout_s: float = 1.0) -> None:
+        self._client = connect(url, timeout_s)
+        self._feed = ChangeFeed(self._client, (CONTENT_VIEW, STATISTICS_VIEW), tenant)
+        self._content_view = views.views[CONTENT_VIEW]
+        self._statistics_view = views.views[STATISTICS_VIEW]
+        self._content = ItemContent.empty()
+        self._states: dict[str, bytes] = {}
+        self._read_at: float | None = None
+        self._callbacks: list[Callable[[Keys], None]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="item-replica", daemon=True)
+
+    def start(self) -> None:
+        """Begins to follow; returns at once, also where Redis is away."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and the connection."""
+        self._stop.set()
+        self._thread.join()
+        self._client.close()
+
+    def on_content(self, callback: Callable[[Keys], None]) -> None:
+        """Calls back with the keys, uint64[m], of items that are new or changed; from the replica's thread."""
+        self._callbacks.append(callback)
+
+    def age_ms(self) -> float | None:
+        """Since when the replica may lie behind the online store; None before it was read once."""
+        return None if self._read_at is None else (time.monotonic() - self._read_at) * 1000
+
+    def columns(self) -> ItemColumns:
+        """The newest content."""
+        return self._content.columns
+
+    def rows(self, keys: Keys) -> Rows:
+        """int64[n]: each key's row in ``columns()``; -1 where it is unknown."""
+        return self._content.index.find(keys)
+
+    def statistics(self, keys: Keys, as_of_ms: int) -> dict[str, npt.NDArray[np.float32]]:
+        """Each scalar feature of the view item_stats by name, float32[n], finished at ``as_of_ms``."""
+        content, states = self._content, self._states
+        ids = content.columns.ids
+        found = [states.get(ids[row]) if row >= 0 else None for row in content.index.find(keys).tolist()]
+        finished = self._statistics_view.finish(found, as_of_ms)
+        return {name: value for name, value in finished.items() if isinstance(value, np.ndarray)}
+
+    def _follow(self) -> None:
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            try:
+                self._take(self._feed.poll())
+                self._read_at = begun
+            except SnowmeltError as error:
+                # Everything is asked for again: a change that was read and not taken must not be missed.
+                self._feed.forget()
+                _LOG.warning("the item replica waits: %s", error.detail)
+            self._stop.wait(POLL_S)
+
+    def _take(self, changes: Changes) -> None:
+        content = ItemContent.empty() if changes.reset else self._content
+        states = {} if changes.reset else self._states
+        touched = np.empty(0, np.uint64)
+        if fresh := changes.states.get(CONTENT_VIEW, ()):
+            content, touched = content.updated(self._content_view, [state for _, state in fresh])
+        states.update(changes.states.get(STATISTICS_VIEW, ()))
+        self._states, self._content = states, content
+        if len(touched):
+            for callback in self._callbacks:
+                callback(touched)
