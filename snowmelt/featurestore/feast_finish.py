@@ -6,7 +6,10 @@ from pathlib import Path
 
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.ids import BUCKETS, entity_bucket
 from snowmelt.features.views import CompiledView, CompiledViews, Values
+from snowmelt.featurestore import names as key_names
+from snowmelt.featurestore.connection import redis_errors
 from snowmelt.featurestore.feast_pins import current_pins
 from snowmelt.featurestore.store import StateStore
 
@@ -43,7 +46,7 @@ class Finisher:
         key = (view, tuple(names))
         if key not in self._narrowed:
             self._narrowed[key] = narrow(self._compiled(state.views, view), key[1])
-        return self._narrowed[key].finish(state.read(view, entities), as_of_ms)
+        return self._narrowed[key].finish(_read(state, view, entities), as_of_ms)
 
     def _store(self) -> StateStore:
         try:
@@ -54,7 +57,6 @@ class Finisher:
             self._state = StateStore(self._url, CompiledViews.load(self._views_path), tenant=self._tenant)
             self._written_ns = written_ns
             self._narrowed.clear()
-        self._state.follow()
         return self._state
 
     def _compiled(self, views: CompiledViews, view: str) -> CompiledView:
@@ -62,6 +64,42 @@ class Finisher:
             detail = f"{view} is not among the compiled views: run `feast apply`"
             raise SnowmeltError(Reason.FEATURES_MISMATCH, detail, field=view)
         return views.views[view]
+
+
+def _read(state: StateStore, view: str, entities: Sequence[str]) -> list[bytes | None]:
+    """n packed states of the live generation; each bucket's pointer comes in the same round trip."""
+    rows_of: list[list[int]] = [[] for _ in range(BUCKETS)]
+    for row, entity in enumerate(entities):
+        rows_of[entity_bucket(state.tenant, entity)].append(row)
+    while True:
+        asked = [(bucket, rows) for bucket, rows in enumerate(rows_of) if rows]
+        generation = state.generation
+        with redis_errors():
+            answers = _mget(
+                state,
+                [
+                    [key_names.pointer_copy(state.tenant, bucket), *(prefix + entities[row] for row in rows)]
+                    for bucket, rows in asked
+                    for prefix in (key_names.state_prefix(state.tenant, bucket, generation, view),)
+                ],
+            )
+        states: list[bytes | None] = [None] * len(entities)
+        live = {answer[0] for answer in answers}
+        for (_, rows), (_, *found) in zip(asked, answers, strict=True):
+            for row, value in zip(rows, found, strict=True):
+                states[row] = value
+        if live == {generation.encode()}:
+            return states
+        state.follow()
+
+
+def _mget(state: StateStore, keys: list[list[str]]) -> list[list[bytes | None]]:
+    if len(keys) == 1:  # a pipeline costs as much again as the command
+        return [list(state.client.mget(keys[0]))]
+    pipeline = state.client.pipeline(transaction=False)
+    for own in keys:
+        pipeline.mget(own)
+    return list(pipeline.execute())
 
 
 def narrow(view: CompiledView, names: tuple[str, ...]) -> CompiledView:
