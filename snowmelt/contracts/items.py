@@ -49,4 +49,4 @@ class ItemSource(Protocol):
         """int64[n]: each key's row in ``columns()``; -1 where it is unknown."""
 
     def statistics(self, keys: Keys, as_of_ms: int) -> dict[str, npt.NDArray[np.float32]]:
-        """Each feature of the view item_stats by name, float32[n], finished at ``as_of_ms``; counts of unknown items are 0."""
+        """Each feature of item_stats by name, float32[n], finished at ``as_of_ms``; counts of unknown items are 0."""

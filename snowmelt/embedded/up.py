@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT
 from snowmelt.datasets.data_set import DataSet
 from snowmelt.datasets.load import load
@@ -64,6 +65,7 @@ class Up:
             offset = Clock.ending_at(data.end_ms).offset_ms
             self.home.set_clock_offset_ms(offset)
         self.stack.start_parts(offset or 0)
+        Lake(self.settings.lake_url).create()
         self._apply_features()
         self._mend()
         self.stack.start_services()
@@ -75,9 +77,12 @@ class Up:
         lanes: list[Lanes] = []
 
         def drained() -> bool:
-            if not lanes:
-                lanes.append(Lanes(self.settings))
-            return lanes[0].drained()
+            try:
+                if not lanes:
+                    lanes.append(Lanes(self.settings))
+                return lanes[0].drained()
+            except (SnowmeltError, OSError):  # a part that is gone cannot be asked, and must not keep the rest running
+                return False
 
         self.stack.stop(drained)
 
