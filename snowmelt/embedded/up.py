@@ -10,28 +10,21 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
-from snowmelt.contracts.ids import DEFAULT_TENANT
 from snowmelt.datasets.data_set import DataSet
-from snowmelt.datasets.load import load
 from snowmelt.datasets.open import open_data_set
 from snowmelt.embedded.console import Reporter
 from snowmelt.embedded.home import Home
 from snowmelt.embedded.lanes import Lanes
 from snowmelt.embedded.processes import StartError
+from snowmelt.embedded.sending import send
 from snowmelt.embedded.stack import Stack, apply_features
 from snowmelt.lake import Lake
 from snowmelt.releases.store import ReleaseStore
 from snowmelt.runtime.config import Settings
-from snowmelt.runtime.kafka.producer import Producer
-
-MAX_BEHIND = 100_000
-MAX_BEHIND_PARTITION = 6_000
-"""Records of some 300 bytes that a partition of the embedded broker holds with room to spare (5 MiB)."""
 
 
 class Interrupted(Exception):  # noqa: N818 - what happened, not an error
@@ -152,33 +145,11 @@ class Up:
             raise StartError(f"snowmelt {' '.join(words)} ended with exit code {child.returncode}")
 
     def _load(self, data: DataSet) -> None:
-        settings = self.settings
-        lanes, producer = Lanes(settings), Producer(settings.kafka_bootstrap, "loader")
         described = {"name": data.name, "source": data.source, "terms": data.terms, "simulated": data.simulated}
         self.home.set_data_set({**described, "finished": False})
-        try:
-            with self._reporter as reporter:
-                loaded = load(
-                    data,
-                    producer,
-                    tenant=DEFAULT_TENANT,
-                    clock=Clock(settings.clock_offset_ms),
-                    landed=_InLake(Lake(settings.lake_url)),
-                    wait=lambda: self._throttle(lanes),
-                    progress=reporter.progress,
-                )
-                self.until(lanes.drained, 120.0, "the lanes have not taken the whole data set")
-        finally:
-            producer.close()
-            lanes.close()
+        with self._reporter as reporter:
+            loaded = send(data, self.settings, reporter.progress, self.until)
         self.home.set_data_set({**described, "finished": True, **asdict(loaded)})
-
-    def _throttle(self, lanes: Lanes) -> None:
-        def room() -> bool:
-            behind = lanes.behind()
-            return behind.total <= MAX_BEHIND and behind.worst_partition <= MAX_BEHIND_PARTITION
-
-        self.until(room, 120.0, "the lanes do not keep up with the loader")
 
     def until(self, holds: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
         """Waits until something holds.
@@ -195,13 +166,3 @@ class Up:
                 raise Interrupted
         if self._stop.is_set():
             raise Interrupted
-
-
-class _InLake:
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
-
-    def ids(self, table: str, column: str) -> pa.Array:
-        """The values of an id column; empty where nothing has landed."""
-        found = self._lake.read(table, columns=[column])[column]
-        return pa.concat_arrays(found.chunks) if found.num_chunks else pa.array([], pa.string())
