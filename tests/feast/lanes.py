@@ -87,6 +87,10 @@ class Lanes:
     def write(self, cycle: Cycle) -> None:
         """Lands a cycle in the lake, then applies it to the online state."""
         self._land(cycle)
+        self.apply(cycle)
+
+    def apply(self, cycle: Cycle) -> None:
+        """Applies a cycle to the online state alone."""
         self._apply(EVENTS, Rows.from_events(cycle.events, self.views), len(cycle.events))
         self._apply(IMPRESSIONS, Rows.from_impressions(cycle.slates, self.views), len(cycle.slates))
         self._next[EVENTS] += len(cycle.events)

@@ -1,0 +1,162 @@
+"""``feast apply``: what it leaves, what it refuses, and how one more line becomes a feature everywhere."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.contracts.topics import EVENTS, IMPRESSIONS
+from snowmelt.features.defaults import default_views
+from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.feast_pins import pinned
+from snowmelt.featurestore.generations import generation_name
+from snowmelt.featurestore.store import StateStore
+from tests.feast.conftest import STATE, copy_repository, feast_apply
+from tests.feast.lanes import MINUTE_MS, START_MS, Lanes, make_cycles
+
+STEP_MS = 20 * MINUTE_MS
+LINE = '    Aggregation(name="best_rating_7d", column="rating.value", function="max", time_window=7 * DAY, slide_interval=HOUR),\n'
+ANCHOR = "ITEM_STATS = [\n"
+
+
+def test_the_repository_declares_the_views_that_the_services_read(views):
+    expected = default_views()
+    assert views.hash == expected.hash
+    assert views.event_types == expected.event_types
+    for name, view in expected.views.items():
+        assert {f.name: f for f in views.views[name].features} == {f.name: f for f in view.features}
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "said"),
+    [
+        ('function="distinct"', 'function="distnct"', "did you mean 'distinct'"),
+        ("slide_interval=HOUR)", "slide_interval=timedelta(minutes=7))", "is no multiple of its hop of 0:07:00"),
+        ('EVENT_TYPES = "view,click', 'EVENT_TYPES = "click,view', "append only"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused_in_one_clear_line(applied, tmp_path, was, becomes, said):
+    repo = copy_repository(tmp_path)
+    (tmp_path / STATE).mkdir()
+    before = (applied.parent / STATE / "views.json").read_text()
+    (tmp_path / STATE / "views.json").write_text(before)
+    text = (repo / "features.py").read_text()
+    assert was in text
+    (repo / "features.py").write_text(text.replace(was, becomes))
+    done = feast_apply(repo)
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode != 0
+    assert "SnowmeltError: invalid_field" in last
+    assert said in last
+    assert (tmp_path / STATE / "views.json").read_text() == before
+
+
+def test_writes_from_the_side_are_refused_with_what_to_do(lanes, open_store):
+    lanes.write(make_cycles(1, 50, 5, 5, STEP_MS)[0])
+    store = open_store()
+    row = {f.name: [1.0] for f in store.get_stream_feature_view("item_stats").features}
+    frame = pd.DataFrame({"item_id": ["item-0"], "event_time": [pd.Timestamp.now("UTC")], **row})
+    digest = lanes.store.read("item_stats", ["item-0"])
+    for write in (
+        lambda: store.write_to_online_store("item_stats", frame),
+        lambda: store.materialize(datetime(2020, 1, 1), datetime(2030, 1, 1), ["item_stats"]),  # noqa: DTZ001
+        lambda: store.materialize_incremental(datetime(2030, 1, 1), ["item_stats"]),  # noqa: DTZ001
+    ):
+        with pytest.raises(SnowmeltError, match=r"refused for the stream feature view item_stats.*Send events"):
+            write()
+    with pytest.raises(Exception, match="item_events"):
+        store.push("item_events", frame)
+    assert lanes.store.read("item_stats", ["item-0"]) == digest
+    with pinned(as_of_ms=START_MS + STEP_MS):
+        assert store.get_online_features(["item_stats:views_1d"], [{"item_id": "item-0"}]).to_dict()
+
+
+def test_one_more_line_is_a_feature_online_and_historically(tmp_path, redis_url, open_store, views):
+    """Add a line, apply, rebuild: nothing else is touched."""
+    cycles = make_cycles(3, 200, 20, 10, STEP_MS)
+    old = Lanes(redis_url, str(tmp_path / "lake"), views)
+    for cycle in cycles:
+        old.write(cycle)
+    repo = copy_repository(tmp_path)
+    text = (repo / "features.py").read_text()
+    (repo / "features.py").write_text(text.replace(ANCHOR, ANCHOR + LINE))
+    done = feast_apply(repo)
+    assert done.returncode == 0, done.stderr
+    fresh = CompiledViews.load(tmp_path / STATE / "views.json")
+    assert fresh.hash != views.hash
+    store = open_store(repo)
+    asked = {"item_id": [f"item-{i}" for i in range(10)]}
+    end_ms = START_MS + 3 * STEP_MS
+    with pytest.raises(SnowmeltError, match="snowmelt rebuild online"), pinned(as_of_ms=end_ms):
+        store.get_online_features(["item_stats:best_rating_7d"], asked)
+    _rebuild(redis_url, fresh, cycles)
+    with pinned(as_of_ms=end_ms):
+        online = store.get_online_features(["item_stats:best_rating_7d", "item_stats:views_1d"], asked).to_df()
+    frame = pd.DataFrame({**asked, "event_timestamp": pd.Timestamp(end_ms, unit="ms", tz="UTC")})
+    history = store.get_historical_features(frame, ["item_stats:best_rating_7d", "item_stats:views_1d"]).to_df()
+    best = {}
+    for event in (e for c in cycles for e in c.events if e.type == "rating"):
+        best[event.item_id] = max(best.get(event.item_id, 0.0), event.value)
+    expected = [best.get(i, np.nan) for i in asked["item_id"]]
+    np.testing.assert_array_equal(online["best_rating_7d"], expected)
+    np.testing.assert_array_equal(history["best_rating_7d"], expected)
+    np.testing.assert_array_equal(history["views_1d"], online["views_1d"])
+
+
+def _rebuild(redis_url, views, cycles):
+    """What ``snowmelt rebuild online`` does: the log folded into a generation beside the live one, then the switch."""
+    generation = generation_name(2, views.hash)
+    lanes = Lanes.__new__(Lanes)
+    lanes.store, lanes.views = StateStore(redis_url, views, generation=generation), views
+    lanes._next = {EVENTS: 0, IMPRESSIONS: 0}
+    for cycle in cycles:
+        lanes.apply(cycle)
+    lanes.store.generations.switch(generation)
+
+
+def test_an_ordinary_view_is_kept_beside_the_streams(open_store, lanes, applied):
+    from feast import FeatureView, Field, PushSource
+    from feast.types import Float32
+
+    store = open_store()
+    source = PushSource(name="prices", batch_source=store.get_data_source("catalog"))
+    view = FeatureView(
+        name="prices", entities=[store.get_entity("item")], source=source, schema=[Field(name="p", dtype=Float32)]
+    )
+    before = (applied.parent / STATE / "registry.db").read_bytes()
+    try:
+        store.apply([source, view])
+        frame = pd.DataFrame({"item_id": ["item-0"], "event_time": [pd.Timestamp.now("UTC")], "p": [2.5]})
+        store.push("prices", frame)
+        lanes.write(make_cycles(1, 50, 5, 3, STEP_MS)[0])
+        with pinned(as_of_ms=START_MS + STEP_MS):
+            answer = store.get_online_features(["prices:p", "item_stats:interactions_1d"], [{"item_id": "item-0"}])
+        values = answer.to_dict()
+        assert values["p"] == [2.5]
+        assert values["interactions_1d"][0] > 0
+        assert CompiledViews.load(applied.parent / STATE / "views.json").hash == lanes.views.hash
+    finally:
+        (applied.parent / STATE / "registry.db").write_bytes(before)
+
+
+def test_the_command_line_lists_shows_and_compiles(applied):
+    environ = {**os.environ, "SNOWMELT_STATE_DIR": str(applied.parent / STATE)}
+
+    def run(*argv: str) -> str:
+        command = [sys.executable, "-m", "snowmelt.cli.main", "features", *argv]
+        done = subprocess.run(command, env=environ, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    listed = json.loads(run("list", "--json"))
+    assert listed["hash"] == default_views().hash
+    assert {"purchases_7d", "recent_items", "content"} <= {f["feature"] for f in listed["features"]}
+    assert "tiles of purchase (hop 1h, keeps 673 tiles)" in run("show", "purchases_7d")
+    assert json.loads(run("compile", "--repo", str(applied), "--json"))["hash"] == listed["hash"]
