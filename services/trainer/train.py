@@ -1,4 +1,4 @@
-"""One training: learn, judge on what came later, learn again from everything, publish, activate if it is good enough."""
+"""One training: learn, judge on what came later, learn again from everything, publish, activate if good enough."""
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -39,7 +39,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class _Judged:
-    """The evaluation: ours against popularity, ours against the active release, and what else may be learned from it."""
+    """Ours against popularity, ours against the active release, and what else may be learned from the test."""
 
     split: Split
     active: Split | None
@@ -102,8 +102,8 @@ class Training:
         queries = trainer.queries(cut.test_ms, cut.end_ms, self._config.max_test_queries)
         if len(queries) < self._config.min_test_queries:
             raise BadDataError(
-                f"only {len(queries)} test queries in the newest {self._config.test_share:.0%} of the choices; at least "
-                f"{self._config.min_test_queries} are needed to judge a release"
+                f"only {len(queries)} test queries in the newest {self._config.test_share:.0%} of the choices; "
+                f"at least {self._config.min_test_queries} are needed to judge a release"
             )
         shop = trainer.shop(cut.test_ms, cut.end_ms)
         collector = trainer.collector(shop, len(cut.blocks))

@@ -31,9 +31,9 @@ class TrainingConfig:
     blocks: int = 2
     horizon_ms: int = DAY_MS
     per_user: int = 4
-    max_queries: int = 2_000
-    max_test_queries: int = 600
+    max_queries: int = 1_200
+    max_test_queries: int = 400
     min_test_queries: int = 20
     candidates: int = 500
-    negatives: int = 150
-    trees: TreeParams = field(default_factory=TreeParams)
+    negatives: int = 100
+    trees: TreeParams = field(default_factory=lambda: TreeParams(rounds=120, learning_rate=0.08))

@@ -49,6 +49,15 @@ def is_positive(rows: Rows, rules: Sequence[Positive], event_types: Sequence[str
     return chosen
 
 
+def choices(rows: Rows, rules: Sequence[Positive], event_types: Sequence[str]) -> Interactions:
+    """Every choice, also of what was chosen or touched before."""
+    taken = np.flatnonzero(is_positive(rows, rules, event_types))
+    taken = taken[np.argsort(rows.times_ms[taken], kind="stable")]
+    return Interactions(
+        rows.user_words.codes[taken], rows.item_keys[taken], rows.times_ms[taken], rows.user_words.values
+    )
+
+
 def first_touches(rows: Rows, rules: Sequence[Positive], event_types: Sequence[str]) -> Interactions:
     """Each (user, item) that was chosen, at the time when the user first did anything with the item.
 
