@@ -89,7 +89,7 @@ def _run_lane(
         Buffer(settings.buffer_mbytes * 1_048_576),
         accepted_gaps=settings.accepted_gaps(),
         poll_s=0.05 if lake else settings.wait_ms / 1000,
-        flush_rows=settings.flush_rows if lake else FEATURE_ROWS,
+        flush_rows=settings.flush_rows if lake else min(settings.flush_rows, FEATURE_ROWS),
         flush_s=settings.flush_seconds if lake else 0.0,
     )
     if settings.in_group:

@@ -35,9 +35,15 @@ class Watermarks:
 
 
 def house_topics(partitions: int = 8) -> tuple[TopicSpec, ...]:
-    """The five topics of the house; catalogue and users keep the newest record of each key for ever."""
+    """The five topics of the house; catalogue and users keep the newest record of each key for ever.
+
+    The others are not expired by time: records carry the clock of the data, and Kafka would delete a historical data
+    set as too old soon after it came. Bound them by ``retention.bytes``, beyond what both lanes may lag.
+    """
     return tuple(
-        TopicSpec(name, partitions, compacted=name in (topics.CATALOG, topics.USERS))
+        TopicSpec(name, partitions, compacted=True)
+        if name in (topics.CATALOG, topics.USERS)
+        else TopicSpec(name, partitions, config={"retention.ms": "-1"})
         for name in (*topics.LAKE_TOPICS, topics.DEAD_LETTERS)
     )
 

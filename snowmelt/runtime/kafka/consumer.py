@@ -1,5 +1,6 @@
 """A reader that starts where its sink ends, never resets by itself, and hands records on as columns."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.runtime.kafka.admin import Watermarks
 
+_LOG = logging.getLogger(__name__)
 SEEK_S = 5.0
 Place = tuple[str, int]
 """Topic and partition."""
@@ -109,6 +111,7 @@ class Consumer:
             if trouble is None:
                 groups.setdefault((message.topic(), message.partition()), []).append(message)
             elif trouble.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+                _LOG.warning("%s/%s: %s", message.topic(), message.partition(), trouble.str())
                 lost.append((message.topic(), message.partition()))
             elif trouble.fatal() or trouble.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: {trouble.str()}")

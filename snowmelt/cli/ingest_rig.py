@@ -1,0 +1,140 @@
+"""Real parts for drills and benchmarks of ingest: a Kafka node, a redis-server, a lake, and lanes as processes."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
+from snowmelt.embedded import redis_server
+from snowmelt.features.defaults import default_views
+from snowmelt.featurestore.store import StateStore
+from snowmelt.lake import TOPIC_TABLES, Lake
+from snowmelt.runtime.kafka.admin import Admin, house_topics
+from snowmelt.runtime.kafka.jars import install
+from snowmelt.runtime.kafka.node import start_kafka
+
+LANES = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
+
+
+class Rig:
+    """Everything in one folder, to be used as a context manager; starting Kafka takes some seconds."""
+
+    def __init__(self, folder: Path, partitions: int = 8, cache: Path | None = None) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        home = cache or Path(os.environ.get("SNOWMELT_CACHE_DIR", ".cache"))
+        self._cluster = start_kafka(install(home / "kafka"), folder / "kafka")
+        self.bootstrap = self._cluster.bootstrap
+        port = free_port()
+        self._redis = subprocess.Popen(redis_server.command(folder / "redis", port), stdout=subprocess.DEVNULL)
+        self.redis_url = f"redis://127.0.0.1:{port}/0"
+        self.views = default_views()
+        self.views.dump(folder / "views.json")
+        self.admin = Admin(self.bootstrap)
+        self.admin.create_topics(house_topics(partitions))
+        self.incarnations = self.admin.incarnations(LAKE_TOPICS)
+        self.lake = Lake(str(folder / "lake"))
+        self.lake.create()
+        self.store = self._store()
+        self._lanes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> "Rig":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._lanes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self.store.close()
+        self._redis.terminate()
+        self._redis.wait()
+        self._cluster.stop()
+
+    def _store(self) -> StateStore:
+        def opened() -> StateStore | None:
+            store = StateStore(self.redis_url, self.views)
+            try:
+                store.check()
+            except SnowmeltError:
+                store.close()
+                return None
+            return store
+
+        found: list[StateStore] = []
+
+        def ready() -> bool:
+            store = opened()
+            found.extend([store] if store else [])
+            return bool(found)
+
+        until(ready, 20, "Redis did not start")
+        return found[0]
+
+    def start(self, lane: str, module: str = "services.ingest", **settings: str | float) -> subprocess.Popen[bytes]:
+        """Starts a lane as a process; ``settings`` are SNOWMELT_INGEST_* in lower case."""
+        environ = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_")}
+        environ |= {
+            "SNOWMELT_STATE_DIR": str(self.folder),
+            "SNOWMELT_KAFKA_BOOTSTRAP": self.bootstrap,
+            "SNOWMELT_REDIS_URL": self.redis_url,
+            "SNOWMELT_INGEST_LANE": lane,
+            "SNOWMELT_INGEST_ASSIGNMENT": "all",
+            "SNOWMELT_INGEST_OPS_ADDRESS": f"127.0.0.1:{free_port()}",
+        }
+        environ |= {f"SNOWMELT_INGEST_{key.upper()}": str(value) for key, value in settings.items()}
+        with (self.folder / f"{lane}.log").open("ab") as log:
+            process = subprocess.Popen([sys.executable, "-P", "-m", module], env=environ, stdout=log, stderr=log)
+        self._lanes.append(process)
+        return process
+
+    def log(self, lane: str) -> str:
+        """The end of what a lane has logged."""
+        return (self.folder / f"{lane}.log").read_text(errors="replace")[-2000:]
+
+    def ends(self, lane: str) -> dict[tuple[str, int], int]:
+        """Where the log of each of a lane's partitions ends."""
+        return {place: mark.high for place, mark in self.admin.watermarks(LANES[lane]).items()}
+
+    def positions(self, lane: str, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+        """How far the lane's sink is, by topic and partition."""
+        count = self.admin.partitions(topics)
+        places = [(topic, p) for topic in topics for p in range(count[topic])]
+        if lane == "lake":
+            found: dict[tuple[str, int], int] = {}
+            for topic in topics:
+                wanted = [(self.incarnations[topic], topic, p) for p in range(count[topic])]
+                done = self.lake.progress(TOPIC_TABLES[topic], wanted)
+                found |= {key[1:]: done[key].next_offset if key in done else 0 for key in wanted}
+            return found
+        fences = {place: self.store.fences(self.incarnations[place[0]], *place) for place in places}
+        return {place: max(fence or 0 for fence in known) for place, known in fences.items()}
+
+    def drained(self, lane: str) -> bool:
+        """Whether the lane's sink holds everything that was produced."""
+        return self.positions(lane, LANES[lane]) == self.ends(lane)
+
+
+def until(done: Callable[[], bool], seconds: float, failure: str) -> None:
+    """Waits until ``done`` says so.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE with ``failure`` after ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise SnowmeltError(Reason.UNAVAILABLE, failure)
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
