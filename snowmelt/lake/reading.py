@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
 from snowmelt.lake.schemas import TABLES
@@ -28,6 +27,9 @@ def read(
     files = handle.file_uris()
     if not files:
         return schema.empty_table().select(names)
+    # Here, since pyarrow's dataset module imports pandas, which a process that only appends does without.
+    import pyarrow.dataset as ds  # noqa: PLC0415
+
     extra = [name for name in ORDER if name not in names]
     found = ds.dataset(files, schema=schema, format="parquet").to_table(columns=names + extra, filter=filters)
     return found.take(_order(found)).select(names)
