@@ -50,18 +50,16 @@ def bench_features(
 
 
 def _lines(online: list[dict[str, Any]], offline: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        f"online {each['entities']:>4} x {each['features']} {each['form']:<8} ours {each['ours_ms']:8.3f} ms   "
-        f"Feast's Redis store {each['feast_redis_ms']:8.3f} ms   {each['ratio']:6.1f} times (floor {each['floor']})   "
-        f"{each['cells_different']} of {each['cells']} cells differ"
-        for each in online
+    rows = [
+        (f"online {e['entities']} x {e['features']} {e['form']}", e["ours_ms"] / 1e3, e["feast_redis_ms"] / 1e3, e)
+        for e in online
     ]
-    lines += [
-        f"historical {each['case']:<26} ours {each['ours_s']:7.3f} s   Feast's DuckDB store {each['feast_duckdb_s']:7.3f} s   "
-        f"{each['ratio']:6.1f} times (floor {each['floor']})   {each['cells_different']} of {each['cells']} cells differ"
-        for each in offline
+    rows += [(f"historical {e['case']}", e["ours_s"], e["feast_duckdb_s"], e) for e in offline]
+    return [
+        f"{name:<38} ours {ours * 1e3:10.3f} ms   Feast's store {theirs * 1e3:10.3f} ms   {e['ratio']:6.1f} times "
+        f"(floor {e['floor']})   {e['cells_different']} of {e['cells']} cells differ"
+        for name, ours, theirs, e in rows
     ]
-    return lines
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
@@ -93,9 +94,9 @@ def _read(state: StateStore, view: str, entities: Sequence[str]) -> list[bytes |
         state.follow()
 
 
-def _mget(state: StateStore, keys: list[list[str]]) -> list[list[bytes | None]]:
+def _mget(state: StateStore, keys: list[list[str]]) -> list[Any]:
     if len(keys) == 1:  # a pipeline costs as much again as the command
-        return [list(state.client.mget(keys[0]))]
+        return [state.client.mget(keys[0])]
     pipeline = state.client.pipeline(transaction=False)
     for own in keys:
         pipeline.mget(own)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
-from snowmelt.contracts.topics import EVENTS, IMPRESSIONS
+from snowmelt.contracts.topics import CATALOG, EVENTS, IMPRESSIONS
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import BucketWrite, StateStore
@@ -82,12 +82,36 @@ class Lanes:
         self.lake.create()
         self.views = views
         self.landed: dict[int, dict[str, int]] = {0: self.lake.versions()}
-        self._next = {EVENTS: 0, IMPRESSIONS: 0}
+        self._next = {EVENTS: 0, IMPRESSIONS: 0, CATALOG: 0}
 
     def write(self, cycle: Cycle) -> None:
         """Lands a cycle in the lake, then applies it to the online state."""
         self._land(cycle)
         self.apply(cycle)
+
+    def write_catalog(self, items: int) -> None:
+        """Lands and applies one upsert an item."""
+        upserts = [
+            events_pb2.ItemUpsert(tenant=DEFAULT_TENANT, item_id=f"item-{i}", title=f"Item {i}", event_time_ms=START_MS)
+            for i in range(items)
+        ]
+        changes = [events_pb2.CatalogChange(upsert=u) for u in upserts]
+        payloads = [c.SerializeToString() for c in changes]
+        rows = [
+            {
+                "tenant": u.tenant,
+                "item_id": u.item_id,
+                "change": "upsert",
+                "title": u.title,
+                "event_time": _instant(START_MS),
+                "payload": payload,
+                **_place(n, START_MS),
+            }
+            for n, (u, payload) in enumerate(zip(upserts, payloads, strict=True))
+        ]
+        table = pa.Table.from_pylist(rows, TABLES["catalog"])
+        self.lake.append("catalog", table, [Range(INCARNATION, CATALOG, 0, 0, items)])
+        self._apply(CATALOG, Rows.from_catalog(changes, payloads), items)
 
     def apply(self, cycle: Cycle) -> None:
         """Applies a cycle to the online state alone."""

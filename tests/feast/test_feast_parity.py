@@ -14,6 +14,7 @@ from snowmelt.featurestore.feast_columns import python_values
 from snowmelt.featurestore.feast_pins import pinned
 from snowmelt.featurestore.store import StateStore
 from tests.feast.lanes import INCARNATION, MINUTE_MS, START_MS, make_cycles
+from tests.feast.matrix import ranker_column
 
 USERS, ITEMS = 60, 80
 PAIRS = 1000
@@ -103,7 +104,8 @@ def _compare_with_history(store, lanes, found, views) -> None:
     assert compared == PAIRS
 
 
-def test_an_hour_without_events_empties_the_first_hours_window(lanes, open_store, views):
+def test_an_hour_without_events_empties_the_first_hours_window(lanes, open_store, redis_url, views):
+    lanes.write_catalog(5)
     for cycle in make_cycles(3, 100, USERS, ITEMS, STEP_MS):
         lanes.write(cycle)
     end_ms = START_MS + 3 * STEP_MS
@@ -119,6 +121,8 @@ def test_an_hour_without_events_empties_the_first_hours_window(lanes, open_store
         states = lanes.store.read("item_stats", items)
         served = views.views["item_stats"].finish(states, end_ms + moved_ms)
         assert all((served[name] == online[name]).all() for name in names)
+        ranked = [ranker_column(name, redis_url, views, items, end_ms + moved_ms) for name in names]
+        assert (np.stack(ranked, axis=1) == online[names].to_numpy()).all()
 
 
 @pytest.mark.parametrize("full", [False, True])
