@@ -8,9 +8,9 @@ from snowmelt.contracts.ids import Keys
 from snowmelt.contracts.items import Rows
 from snowmelt.retrieval import Retriever
 from snowmelt.retrieval.shelf import Shelf
-from snowmelt.retrieval.spans import SparseRows
 
 Matrix = npt.NDArray[np.float32]
+Row = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
 
 class ContentSimilarity:
@@ -27,54 +27,53 @@ class ContentSimilarity:
         """float32[n, m]: inner products of content vectors of length 1; NaN where an item is not on the shelf."""
         shelf = self._retriever.refresh()
         alike = np.full((len(keys), len(others)), np.nan, np.float32)
-        mine, mine_words = _words(shelf, shelf.catalog.rows(keys))
-        theirs, their_words = _words(shelf, shelf.catalog.rows(others))
-        if len(mine) and len(theirs):
-            alike[np.ix_(mine, theirs)] = _products(mine_words, their_words, shelf.contents.width)
+        mine, theirs = _places(shelf, keys), _places(shelf, others)
+        known = np.flatnonzero(theirs >= 0)
+        if len(known) and len(keys):
+            main, fresh = shelf.contents.main, shelf.contents.fresh
+            local, dense = _dense([_row(shelf, place) for place in theirs[known].tolist()], shelf.contents.width)
+            products = np.full((len(keys), len(known)), np.nan, np.float32)
+            for rows, base in ((main, 0), (fresh, len(main))):
+                _set_products((rows.starts, rows.columns, rows.weights), mine - base, local, dense, products)
+            alike[:, known] = products
         return alike
 
 
-def _words(shelf: Shelf, rows: Rows) -> tuple[Rows, SparseRows]:
-    """Which of some rows have a content vector, in the order of the vectors, and those."""
-    known = np.flatnonzero(rows >= 0)
-    old, main_places = shelf.contents.layout.in_main(rows[known])
-    new, fresh_places = shelf.contents.layout.in_fresh(rows[known])
-    parts = [_taken(shelf.contents.main, main_places), _taken(shelf.contents.fresh, fresh_places)]
-    return np.concatenate([known[old], known[new]]), _joined(parts[0], parts[1])
+def _places(shelf: Shelf, keys: Keys) -> Rows:
+    """int64[n]: where each item's content vector stands, first those of the release, then the newer ones; else -1."""
+    rows = shelf.catalog.rows(keys)
+    return np.where(rows >= 0, shelf.contents.layout.places[rows], -1) if len(shelf.catalog) else rows
 
 
-def _taken(rows: SparseRows, places: Rows) -> SparseRows:
-    entries, lengths = rows.entries(places)
-    starts = np.zeros(len(places) + 1, np.int64)
-    np.cumsum(lengths, out=starts[1:])
-    return SparseRows(starts, rows.columns[entries], rows.weights[entries])
+def _row(shelf: Shelf, place: int) -> Row:
+    main, fresh = shelf.contents.main, shelf.contents.fresh
+    return main.row(place) if place < len(main) else fresh.row(place - len(main))
 
 
-def _joined(first: SparseRows, second: SparseRows) -> SparseRows:
-    return SparseRows(
-        np.concatenate([first.starts, first.starts[-1] + second.starts[1:]]),
-        np.concatenate([first.columns, second.columns]),
-        np.concatenate([first.weights, second.weights]),
-    )
-
-
-def _products(mine: SparseRows, theirs: SparseRows, width: int) -> Matrix:
-    out = np.zeros((len(mine), len(theirs)), np.float32)
-    terms = np.unique(theirs.columns)
+def _dense(rows: list[Row], width: int) -> tuple[npt.NDArray[np.int32], Matrix]:
+    """The terms of m rows numbered, int32[width] (-1: in none), and the rows over them, float32[t, m]."""
+    columns = np.concatenate([terms for terms, _ in rows])
     local = np.full(width, -1, np.int32)
+    local[columns] = 0
+    terms = np.flatnonzero(local == 0)
     local[terms] = np.arange(len(terms), dtype=np.int32)
-    dense = np.zeros((len(terms), len(theirs)), np.float32)
-    dense[local[theirs.columns], np.repeat(np.arange(len(theirs)), np.diff(theirs.starts))] = theirs.weights
-    _add_products(mine.starts, local[mine.columns], mine.weights, dense, out)
-    return out
+    dense = np.zeros((len(terms), len(rows)), np.float32)
+    lengths = [len(terms_of_row) for terms_of_row, _ in rows]
+    dense[local[columns], np.repeat(np.arange(len(rows)), lengths)] = np.concatenate([weights for _, weights in rows])
+    return local, dense
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_products(starts, terms, weights, dense, out):  # type: ignore[no-untyped-def]
-    """Adds each row's products term by term, so that the bits of a pair depend on nothing but the pair."""
-    for row in range(len(starts) - 1):
-        for entry in range(starts[row], starts[row + 1]):
-            term = terms[entry]
+def _set_products(rows, places, local, dense, out):  # type: ignore[no-untyped-def]
+    """Products of the rows that stand here, term by term, so that the bits of a pair depend on nothing but the pair."""
+    starts, columns, weights = rows
+    for row in range(len(places)):
+        place = places[row]
+        if place < 0 or place >= len(starts) - 1:
+            continue
+        out[row] = np.float32(0.0)
+        for entry in range(starts[place], starts[place + 1]):
+            term = local[columns[entry]]
             if term >= 0:
                 for column in range(dense.shape[1]):
                     out[row, column] += weights[entry] * dense[term, column]
