@@ -22,12 +22,14 @@ class NeighboursConfig:
 
     Attributes:
         limit: M, neighbours kept of each item.
-        half_life_days: how fast a pair loses weight as a target; the source side does not age.
+        half_life_days: how fast a pair loses weight as a target.
+        source_half_life_days: how fast as a source.
         k1, b: BM25's saturation and length normalisation; the length is a user's number of items.
     """
 
     limit: int = 200
     half_life_days: float = 10.0
+    source_half_life_days: float = 60.0
     k1: float = 100.0
     b: float = 0.8
 
@@ -54,9 +56,12 @@ def _weights(interactions: Interactions, config: NeighboursConfig) -> tuple[sp.c
     frequency = np.bincount(items, minlength=shape[1])
     idf = np.log1p((active - frequency + 0.5) / (frequency + 0.5))
     norm = 1 - config.b + config.b * lengths[users] / mean_length
-    weight = (config.k1 + 1) / (1 + config.k1 * norm)
-    source = sp.csr_matrix((weight * idf[items], (items, users)), shape=shape[::-1])
-    target = sp.csr_matrix((weight * interactions.recency(config.half_life_days), (users, items)), shape=shape)
+    often = (config.k1 + 1) * interactions.counts / (interactions.counts + config.k1 * norm)
+    from_source = often * idf[items] * interactions.recency(config.source_half_life_days)
+    # As a target a pair counts once: what one buys again and again is not what is recommended next.
+    to_target = (config.k1 + 1) / (1 + config.k1 * norm) * interactions.recency(config.half_life_days)
+    source = sp.csr_matrix((from_source, (items, users)), shape=shape[::-1])
+    target = sp.csr_matrix((to_target, (users, items)), shape=shape)
     return source, target
 
 

@@ -19,12 +19,14 @@ class Interactions:
     Attributes:
         users: int64[p], 0 to U - 1.
         items: int64[p], places among the keys of the items, 0 to T - 1.
+        counts: int64[p], how often it happened.
         ages_days: float64[p], from the pair's last time to the instant of building.
         user_count, item_count: U and T.
     """
 
     users: npt.NDArray[np.int64]
     items: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
     ages_days: npt.NDArray[np.float64]
     user_count: int
     item_count: int
@@ -41,8 +43,8 @@ class Interactions:
         known = places < len(keys)
         known[known] = keys[places[known]] == rows.item_keys[known]
         taken = known & has_user[codes] & (rows.times_ms <= as_of_ms) if len(values) else known
-        users, items, times_ms = _newest(codes[taken], places[taken], rows.times_ms[taken], history_limit)
-        return cls(users, items, (as_of_ms - times_ms) / DAY_MS, len(values), len(keys))
+        users, items, counts, times_ms = _newest(codes[taken], places[taken], rows.times_ms[taken], history_limit)
+        return cls(users, items, counts, (as_of_ms - times_ms) / DAY_MS, len(values), len(keys))
 
     def __len__(self) -> int:
         return len(self.users)
@@ -52,15 +54,16 @@ class Interactions:
         return np.exp2(-self.ages_days / half_life_days)
 
 
-def _newest(users: Longs, items: Longs, times_ms: Longs, limit: int) -> tuple[Longs, Longs, Longs]:
-    """Each pair once, with its last time, of each user the newest ``limit``; sorted by user, time and item."""
+def _newest(users: Longs, items: Longs, times_ms: Longs, limit: int) -> tuple[Longs, Longs, Longs, Longs]:
+    """Each pair once, with count and last time, of each user the newest ``limit``; sorted by user, time and item."""
     order = np.lexsort((times_ms, items, users))
     users, items, times_ms = users[order], items[order], times_ms[order]
     last = np.ones(len(users), np.bool_)
     last[:-1] = (users[1:] != users[:-1]) | (items[1:] != items[:-1])
+    counts = np.diff(np.flatnonzero(last), prepend=-1)
     users, items, times_ms = users[last], items[last], times_ms[last]
     order = np.lexsort((items, times_ms, users))
-    users, items, times_ms = users[order], items[order], times_ms[order]
+    users, items, counts, times_ms = users[order], items[order], counts[order], times_ms[order]
     from_end = np.searchsorted(users, users, side="right") - np.arange(len(users))
     kept = from_end <= limit
-    return users[kept], items[kept], times_ms[kept]
+    return users[kept], items[kept], counts[kept], times_ms[kept]

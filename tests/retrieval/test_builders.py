@@ -28,12 +28,13 @@ def test_pairs_count_once_with_their_last_time() -> None:
     pairs = interactions(rows)
     assert len(pairs) == 2  # b's are later than the instant or of no item; "" is an impression
     assert pairs.ages_days.tolist() == [2.0, 1.0]
+    assert pairs.counts.tolist() == [2, 1]
     assert len(interactions(rows, limit=1)) == 1
     assert interactions(rows, limit=1).ages_days.tolist() == [1.0]
 
 
 def test_neighbours_equal_the_formula(shopping: Rows) -> None:
-    pairs, config = interactions(shopping), NeighboursConfig(limit=5)
+    pairs, config = interactions(Rows.concat([shopping, shopping.take(np.arange(500))])), NeighboursConfig(limit=5)
     near = item_neighbours(pairs, config)
     lengths = np.bincount(pairs.users)
     active, mean = np.count_nonzero(lengths), len(pairs) / np.count_nonzero(lengths)
@@ -41,11 +42,13 @@ def test_neighbours_equal_the_formula(shopping: Rows) -> None:
     frequency = np.bincount(pairs.items, minlength=40)
     for user in range(pairs.user_count):
         mine = np.flatnonzero(pairs.users == user)
-        weight = (config.k1 + 1) / (1 + config.k1 * (1 - config.b + config.b * lengths[user] / mean))
-        for source in pairs.items[mine]:
+        norm = config.k1 * (1 - config.b + config.b * lengths[user] / mean)
+        once = (config.k1 + 1) / (1 + norm)
+        for source, count, source_age in zip(pairs.items[mine], pairs.counts[mine], pairs.ages_days[mine], strict=True):
+            often = (config.k1 + 1) * count / (count + norm) * 2 ** (-source_age / config.source_half_life_days)
             idf = np.log(1 + (active - frequency[source] + 0.5) / (frequency[source] + 0.5))
             for target, age in zip(pairs.items[mine], pairs.ages_days[mine], strict=True):
-                dense[source, target] += weight * idf * weight * 2 ** (-age / config.half_life_days)
+                dense[source, target] += often * idf * once * 2 ** (-age / config.half_life_days)
     np.fill_diagonal(dense, 0)
     for row in range(40):
         columns, weights = near.row(row)

@@ -228,15 +228,14 @@ def test_spans_of_one_request_form_a_tree(run: Callable[..., None]) -> None:
     telemetry.setup("retrieval", RetrievalSettings())
     provider = trace.get_tracer_provider()
     assert isinstance(provider, TracerProvider)
-    processor = SimpleSpanProcessor(spans)
-    provider.add_span_processor(processor)
+    provider.add_span_processor(SimpleSpanProcessor(spans))
 
     async def test(door: House) -> None:
         spans.clear()
         await door.ask()
 
     run(test)
-    processor.shutdown()
+    spans.shutdown()
     by_id = {s.context.span_id: s.name for s in spans.get_finished_spans() if s.context}
     edges = {(by_id.get(s.parent.span_id, "") if s.parent else "", s.name) for s in spans.get_finished_spans()}
     assert ("Retrieve", "retrieval.retrieve") in edges
