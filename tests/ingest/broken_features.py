@@ -1,0 +1,62 @@
+"""A feature lane that believes its own memory instead of the fence: what the checker must see."""
+
+import dataclasses
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.ingest.aggregate import StateSink
+from services.ingest.config import IngestSettings
+from services.ingest.crash import CrashPoints
+from services.ingest.ports import Sink
+from services.ingest.server import run
+from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.runtime.kafka.consumer import Place
+from snowmelt.runtime.lifecycle import run as run_process
+
+
+class FenceIgnored(StateSink):
+    """Keeps its positions in a file, written after the state, and lets every write through the fence."""
+
+    memory: Path
+
+    def next_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
+        super().next_offsets(places)
+        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+        found = {place: known.get(f"{place[0]}/{place[1]}", 0) for place in places}
+        self._fences.update({place: [offset] * 16 for place, offset in found.items()})
+        self._ends.update(found)
+        return found
+
+    def apply(self, writes: Sequence[BucketWrite]) -> None:
+        through = []
+        for write in writes:
+            stored = self.store.fences(write.incarnation, write.topic, write.partition)[write.bucket] or 0
+            through.append(dataclasses.replace(write, from_offset=stored, to_offset=max(write.to_offset, stored)))
+            self._fences[write.topic, write.partition][write.bucket] = write.to_offset
+        self.store.apply(through)
+        self._crash.passing("after_redis")
+        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
+        known |= {f"{write.topic}/{write.partition}": write.to_offset for write in writes}
+        self.memory.write_text(json.dumps(known))
+
+    def beat(self) -> None:
+        """Would only hide the fault."""
+
+
+def make(settings: IngestSettings, incarnations: dict[str, str], crash: CrashPoints) -> Sink:
+    sink = FenceIgnored(
+        lambda: StateStore(settings.redis_url, CompiledViews.load(settings.views_path)), incarnations, crash
+    )
+    sink.memory = settings.state_dir / "positions.json"
+    return sink
+
+
+def main(stop: threading.Event) -> None:
+    run(IngestSettings.load(), stop, make)
+
+
+if __name__ == "__main__":
+    run_process("broken-features", main)
