@@ -6,6 +6,10 @@ POINTER = "snowmelt!generation"
 """Holds the name of the generation that is read and written now; each bucket has a copy of it."""
 
 
+EPOCH = "!epoch"
+"""The field of a fence hash that tells one life of its bucket from another."""
+
+
 def bucket_tag(tenant: str, bucket: int) -> str:
     """The part of a key in braces: all keys of a bucket lie in one slot of a cluster."""
     return f"{{{tenant}/{bucket}}}"
