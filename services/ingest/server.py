@@ -96,7 +96,10 @@ def _run_lane(
         consumer.subscribe(topics, intake.assigned, intake.revoked)
     else:
         places = [(topic, p) for topic, count in admin.partitions(topics).items() for p in range(count)]
-        consumer.assign(intake.assigned(places))
+        starts = _patiently(lambda: intake.assigned(places), missing, stop)
+        if starts is None:
+            return
+        consumer.assign(starts)
     reasons.append(lambda: [*intake.stopped.values(), *filter(None, [intake.trouble])])
     missing.clear()
     watching = {

@@ -104,8 +104,8 @@ def _latency(rig: Rig, events: int) -> dict[str, float]:
             waiting[done.partition, done.offset] = now
         positions = rig.positions("features", [EVENTS])
         seen = time.perf_counter()
-        for place in [each for each in waiting if positions[EVENTS, each[0]] > each[1]]:
-            took.append((seen - waiting.pop(place)) * 1000)
+        online = [place for place in waiting if positions[EVENTS, place[0]] > place[1]]
+        took += [(seen - waiting.pop(place)) * 1000 for place in online]
     producer.close()
     process.terminate()
     process.wait(15)
