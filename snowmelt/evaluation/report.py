@@ -16,7 +16,7 @@ HISTORIES = (("1-5", 1, 5), ("6-50", 6, 50), ("51+", 51, 10**9))
 
 
 def retail_month(months: list[Month], items: int) -> dict[str, Any]:
-    """NDCG@10 with its interval, Recall@20, HR@10, coverage@10 of every method, by month and slice; ours against each."""
+    """NDCG@10 with interval, Recall@20, HR@10, coverage@10 of every method, by month and slice; ours against all."""
     methods = sorted(months[0].lists, key=lambda method: (method != OURS, method))
     found = {method: _joined([month.rankings(method) for month in months]) for method in methods}
     gains = {method: metrics.ndcg(found[method], K) for method in methods}
