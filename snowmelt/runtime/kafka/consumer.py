@@ -69,6 +69,8 @@ class Consumer:
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": queue_kbytes,
             "fetch.queue.backoff.ms": 10,
+            # The embedded broker answers a waiting fetch at the end of the wait alone, whatever comes meanwhile.
+            "fetch.wait.max.ms": 25,
             "fetch.message.max.bytes": 4_194_304,
             "log_level": 3,
         }
