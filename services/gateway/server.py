@@ -6,8 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 
-from snowmelt.featurestore.item_replica import ItemReplica
-
 from services.gateway import policies, rest
 from services.gateway.adapters.kafka import KafkaLog
 from services.gateway.adapters.ranker import GrpcRanker
@@ -29,6 +27,7 @@ from snowmelt.api.admin.v1 import admin_pb2_grpc
 from snowmelt.api.gateway.v1 import gateway_pb2_grpc
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.featurestore.item_replica import ItemReplica
 from snowmelt.featurestore.user_states import AsyncUserStates
 from snowmelt.releases.store import ReleaseStore
 from snowmelt.runtime import telemetry

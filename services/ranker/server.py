@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from snowmelt.featurestore.item_replica import ItemReplica
-
 from services.ranker.adapters.releases import SERVICE, FollowedReleases
 from services.ranker.config import RankerSettings
 from services.ranker.policies import POLICIES
@@ -18,6 +16,7 @@ from snowmelt.api.ranker.v1 import ranker_pb2_grpc
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.item_replica import ItemReplica
 from snowmelt.runtime import metrics, telemetry
 from snowmelt.runtime.config import ConfigError
 from snowmelt.runtime.grpc_server import Servicer, serve

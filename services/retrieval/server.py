@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from snowmelt.featurestore.item_replica import ItemReplica
-
 from services.retrieval.adapters.item_replica import ReplicaState
 from services.retrieval.adapters.releases import WatchedReleases
 from services.retrieval.adapters.views import ViewsFile
@@ -19,6 +17,7 @@ from services.retrieval.servicer import RetrievalServicer
 from snowmelt.api.retrieval.v1 import retrieval_pb2_grpc
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.featurestore.item_replica import ItemReplica
 from snowmelt.releases import ReleaseStore
 from snowmelt.retrieval.index import use_threads
 from snowmelt.runtime import metrics, telemetry
