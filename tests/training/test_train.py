@@ -1,0 +1,114 @@
+"""One training end to end: publishes and activates, is deterministic, refuses what it must, and leaks nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.trainer.train import Trained, Training
+from snowmelt.contracts.clock import Clock
+from snowmelt.releases.store import ReleaseStore
+from snowmelt.training.config import TrainingConfig
+from snowmelt.training.errors import BadDataError
+from snowmelt.training.model import Trainer
+from snowmelt.training.offline import offline_recommend
+from snowmelt.training.past import Past
+from snowmelt.training.windows import windows
+from tests.training.shop import CONFIG, Given, small_past
+
+
+def run(root: Path, past: Past, config: TrainingConfig = CONFIG) -> Trained:
+    clock = Clock(0, lambda: past.end_ms)
+    return Training(Given(past), ReleaseStore(str(root)), config, clock, lambda *_: None).run(keep=5)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+    root = tmp_path_factory.mktemp("releases")
+    return root, run(root, small_past())
+
+
+def test_a_release_is_published_and_activated(trained: tuple[Path, Trained]) -> None:
+    root, made = trained
+    store = ReleaseStore(str(root))
+    assert made.activated, made.verdict.reasons
+    assert store.active().release_id == made.release_id
+    origin = store.verify(made.release_id).origin
+    assert origin.lake_versions == {"events": 3, "catalog": 1}
+    assert origin.metrics["ndcg_at_10.release"] > origin.metrics["ndcg_at_10.popularity_28d"]
+    assert origin.metrics["ndcg_at_10.release.low"] < origin.metrics["ndcg_at_10.release.high"]
+
+
+def test_the_same_past_gives_the_same_files(trained: tuple[Path, Trained], tmp_path: Path) -> None:
+    root, made = trained
+    again = run(tmp_path, small_past())
+    first, second = (ReleaseStore(str(r)).verify(t.release_id) for r, t in ((root, made), (tmp_path, again)))
+    assert first.files == second.files
+    assert first.origin.metrics == second.origin.metrics
+
+
+def test_offline_answers_leave_out_what_was_seen(trained: tuple[Path, Trained]) -> None:
+    root, made = trained
+    past = small_past()
+    users = sorted(set(past.events.users))[:20]
+    slates = offline_recommend(past, root / made.release_id, users, past.end_ms, k=8, candidates=100)
+    seen: dict[str, set[str]] = {user: set() for user in users}
+    for user, item in zip(past.events.users, past.events.items, strict=True):
+        if user in seen:
+            seen[user].add(item)
+    for user, slate in zip(users, slates, strict=True):
+        assert len(slate.item_ids) == 8
+        assert not seen[user] & set(slate.item_ids)
+        assert list(slate.scores) == sorted(slate.scores, reverse=True)
+
+
+def test_nothing_of_the_future_reaches_the_features_of_a_label() -> None:
+    past = small_past()
+    trainer = Trainer(past, CONFIG, lambda *_: None)
+    cut = windows(trainer.touches(past.end_ms), past.end_ms, CONFIG)
+    start, end = cut.blocks[0]
+    cropped = replace(past, events=past.events.take(past.events.times_ms < end))
+    asked = trainer.queries(start, end, 40)
+    without = Trainer(cropped, CONFIG, lambda *_: None)
+    assert [t.tolist() for t in without.queries(start, end, 40).truths] == [t.tolist() for t in asked.truths]
+    for with_future, alone in zip(
+        trainer.shop(start, end).pools(asked, lambda _: None),
+        without.shop(start, end).pools(asked, lambda _: None),
+        strict=True,
+    ):
+        assert with_future.candidates.keys.tolist() == alone.candidates.keys.tolist()
+        assert np.array_equal(with_future.matrix, alone.matrix, equal_nan=True)
+
+
+def test_a_release_that_is_worse_than_popularity_is_published_and_not_activated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snowmelt.ranking.trees import Trees
+
+    score = Trees.score
+    monkeypatch.setattr(Trees, "score", lambda self, matrix: -score(self, matrix))
+    made = run(tmp_path, small_past())
+    store = ReleaseStore(str(tmp_path))
+    assert not made.activated
+    assert "is worse than popularity" in made.verdict.reasons[0]
+    assert store.active().release_id is None
+    store.verify(made.release_id)
+
+
+def test_the_next_release_is_compared_with_the_active_one_on_what_is_newer(tmp_path: Path) -> None:
+    past = small_past()
+    middle = int(np.quantile(past.events.times_ms, 0.85))
+    old = replace(past, events=past.events.take(past.events.times_ms < middle))
+    first = run(tmp_path, old)
+    assert first.activated
+    second = run(tmp_path, past)
+    assert "active" in second.verdict.differences
+
+
+@pytest.mark.parametrize("rows", [0, 1, 30])
+def test_too_little_data_is_an_error_and_nothing_is_published(tmp_path: Path, rows: int) -> None:
+    past = small_past()
+    with pytest.raises(BadDataError):
+        run(tmp_path, replace(past, events=past.events.take(np.arange(rows))))
+    assert ReleaseStore(str(tmp_path)).list() == ()
