@@ -38,8 +38,7 @@ local function place(s, width, lo, hi, key, d, q)
 end
 
 local function same(s, p, d, q, key)
-  local a = get('>I8', s, p)
-  return a == key and (a < EXACT or sub(s, p, p + 7) == sub(d, q, q + 7))
+  return get('>I8', s, p) == key and (key < EXACT or sub(s, p, p + 7) == sub(d, q, q + 7))
 end
 
 -- Merges two runs of records sorted by their u64; `join` makes the bytes of a record that both have.
@@ -73,21 +72,17 @@ local function add(s, p, d, q)
 end
 
 local function lesser(s, p, d, q)
-  if get('>d', d, q + 8) < get('>d', s, p + 8) then return sub(d, q, q + 15) end
-  return sub(s, p, p + 15)
+  return get('>d', d, q + 8) < get('>d', s, p + 8) and sub(d, q, q + 15) or sub(s, p, p + 15)
 end
 
 local function greater(s, p, d, q)
-  if get('>d', d, q + 8) > get('>d', s, p + 8) then return sub(d, q, q + 15) end
-  return sub(s, p, p + 15)
+  return get('>d', d, q + 8) > get('>d', s, p + 8) and sub(d, q, q + 15) or sub(s, p, p + 15)
 end
 
 local function decay(s, p, d, q, half_life)
   local t1, a = get('>I8d', s, p + 8)
   local t2, b = get('>I8d', d, q + 8)
-  if t1 < t2 then
-    return sub(s, p, p + 7) .. put('>I8d', t2, a * 2 ^ ((t1 - t2) / half_life) + b)
-  end
+  if t1 < t2 then return sub(s, p, p + 7) .. put('>I8d', t2, a * 2 ^ ((t1 - t2) / half_life) + b) end
   return sub(s, p, p + 7) .. put('>I8d', t1, a + b * 2 ^ ((t2 - t1) / half_life))
 end
 
@@ -103,9 +98,7 @@ local function tiles(join)
   return function(s, d, keep)
     local first, newest = get('>I8', d, 1), get('>I8', s, #s - 15)
     if first > newest then return prune(s .. d, keep) end
-    if first == newest then
-      return prune(sub(s, 1, #s - 16) .. join(s, #s - 15, d, 1) .. sub(d, 17), keep)
-    end
+    if first == newest then return prune(sub(s, 1, #s - 16) .. join(s, #s - 15, d, 1) .. sub(d, 17), keep) end
     return prune(sweep(s, d, 16, join), keep)
   end
 end
@@ -190,14 +183,10 @@ local function registers(s, d)
     local key = get('>I8', d, q)
     local low = key - key % 64
     local stop_d = q + 16
-    while stop_d < #d and get('>I8', d, stop_d) < low + 64 do
-      stop_d = stop_d + 16
-    end
+    while stop_d < #d and get('>I8', d, stop_d) < low + 64 do stop_d = stop_d + 16 end
     local at = place(s, 16, from, n, low)
     local stop = at
-    while stop < n and get('>I8', s, stop * 16 + 1) < low + 64 do
-      stop = stop + 1
-    end
+    while stop < n and get('>I8', s, stop * 16 + 1) < low + 64 do stop = stop + 1 end
     k = k + 1
     out[k] = sub(s, from * 16 + 1, at * 16)
     k = frontier(s, at * 16 + 1, stop * 16 + 1, d, q, stop_d, out, k)

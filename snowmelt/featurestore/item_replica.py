@@ -14,6 +14,7 @@ from snowmelt.contracts.items import ItemColumns, Rows
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.change_feed import ChangeFeed, Changes
 from snowmelt.featurestore.connection import connect
+from snowmelt.featurestore.generations import check_views
 from snowmelt.featurestore.item_content import ItemContent
 
 CONTENT_VIEW = "item_content"
@@ -34,6 +35,7 @@ class ItemReplica:
     def __init__(self, url: str, views: CompiledViews, tenant: str = DEFAULT_TENANT, timeout_s: float = 1.0) -> None:
         self._client = connect(url, timeout_s)
         self._feed = ChangeFeed(self._client, (CONTENT_VIEW, STATISTICS_VIEW), tenant)
+        self._views_hash = views.hash
         self._content_view = views.views[CONTENT_VIEW]
         self._statistics_view = views.views[STATISTICS_VIEW]
         self._content = ItemContent.empty()
@@ -90,6 +92,8 @@ class ItemReplica:
             self._stop.wait(POLL_S)
 
     def _take(self, changes: Changes) -> None:
+        if changes.generation:
+            check_views(changes.generation, self._views_hash)
         content = ItemContent.empty() if changes.reset else self._content
         states = {} if changes.reset else self._states
         touched = np.empty(0, np.uint64)

@@ -1,0 +1,160 @@
+"""The replica ends at Redis's values, whatever happens to Redis or to it meanwhile."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from snowmelt.api.events.v1 import events_pb2
+from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
+from snowmelt.features.defaults import default_views
+from snowmelt.features.rows import Rows
+from snowmelt.featurestore.generations import generation_name
+from snowmelt.featurestore.item_replica import STATISTICS_VIEW, ItemReplica
+from snowmelt.featurestore.store import BucketWrite, StateStore
+from tests.fixtures.redis import RedisServer
+
+VIEWS = default_views()
+ITEMS = [f"i{n}" for n in range(40)]
+START_MS = 1_700_000_000_000
+AS_OF_MS = START_MS + 3_600_000
+
+
+class Shop:
+    """Writes content and clicks as the feature lane does."""
+
+    def __init__(self, url: str, generation: str | None = None) -> None:
+        self.store = StateStore(url, VIEWS, generation)
+        self.offset = 0
+
+    def put(self, rows: Rows) -> None:
+        writes: dict[int, list[tuple[int, str, bytes]]] = {}
+        for place, view in enumerate(VIEWS.views.values()):
+            folded = view.fold(rows)
+            for entity, state in zip(folded.entities, folded.states, strict=True):
+                writes.setdefault(entity_bucket(DEFAULT_TENANT, entity), []).append((place, entity, state))
+        self.offset += 1
+        topic = f"{rows.topic}-{self.offset}"
+        self.store.apply([BucketWrite(b, "inc", topic, 0, 0, 1, deltas) for b, deltas in writes.items()])
+
+    def upsert(self, items: list[str], title: str) -> None:
+        upserts = [
+            events_pb2.CatalogChange(
+                upsert=events_pb2.ItemUpsert(
+                    tenant=DEFAULT_TENANT, item_id=i, title=title, event_time_ms=START_MS + self.offset
+                )
+            )
+            for i in items
+        ]
+        self.put(Rows.from_catalog(upserts, [u.SerializeToString() for u in upserts], list(range(len(upserts)))))
+
+    def click(self, items: list[str]) -> None:
+        clicks = [
+            events_pb2.Event(
+                event_id=f"e{n}",
+                tenant=DEFAULT_TENANT,
+                user_id=f"u{n}",
+                item_id=i,
+                type="click",
+                event_time_ms=START_MS + self.offset,
+            )
+            for n, i in enumerate(items)
+        ]
+        self.put(Rows.from_events(clicks, VIEWS, list(range(len(clicks)))))
+
+
+@pytest.fixture
+def follow() -> Iterator[Callable[[str], ItemReplica]]:
+    started: list[ItemReplica] = []
+
+    def start(url: str) -> ItemReplica:
+        replica = ItemReplica(url, VIEWS)
+        replica.start()
+        started.append(replica)
+        return replica
+
+    yield start
+    for replica in started:
+        replica.stop()
+
+
+def until_agrees(replica: ItemReplica, store: StateStore, title: str, timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not agrees(replica, store, title):
+        assert time.monotonic() < deadline, f"the replica never came to {title!r}"
+        time.sleep(0.02)
+
+
+def agrees(replica: ItemReplica, store: StateStore, title: str) -> bool:
+    """Whether each item's title and every statistic are those of Redis."""
+    keys = item_keys(DEFAULT_TENANT, ITEMS)
+    rows = replica.rows(keys)
+    if (rows < 0).any() or {replica.columns().titles[row] for row in rows.tolist()} != {title}:
+        return False
+    expected = VIEWS.views[STATISTICS_VIEW].finish(store.read(STATISTICS_VIEW, ITEMS), AS_OF_MS)
+    got = replica.statistics(keys, AS_OF_MS)
+    assert expected["clicks_28d"].sum() > 0
+    return all(np.array_equal(got[name], expected[name], equal_nan=True) for name in got)
+
+
+def test_changes_arrive_and_a_callback_names_them(redis_url: str, follow: Callable[[str], ItemReplica]) -> None:
+    shop, seen = Shop(redis_url), set[int]()
+    replica = follow(redis_url)
+    replica.on_content(lambda keys: seen.update(keys.tolist()))
+    shop.upsert(ITEMS, "one")
+    shop.click(ITEMS[:10])
+    until_agrees(replica, shop.store, "one")
+    before = replica.columns()
+    shop.upsert(ITEMS, "two")
+    shop.click(ITEMS)
+    until_agrees(replica, shop.store, "two")
+    assert set(before.titles) == {"one"}
+    assert seen == set(item_keys(DEFAULT_TENANT, ITEMS).tolist())
+
+
+def test_a_flush_and_other_writes_up_to_the_same_sequence_are_seen(
+    redis_url: str, follow: Callable[[str], ItemReplica]
+) -> None:
+    shop = Shop(redis_url)
+    shop.upsert(ITEMS, "one")
+    shop.click(ITEMS)
+    replica = follow(redis_url)
+    until_agrees(replica, shop.store, "one")
+    shop.store.client.flushall()
+    again = Shop(redis_url)
+    again.store.generations.ensure(VIEWS.hash)
+    again.upsert(ITEMS, "other")
+    again.click(ITEMS[:5])
+    until_agrees(replica, again.store, "other")
+
+
+def test_the_switch_to_another_generation_is_followed(redis_url: str, follow: Callable[[str], ItemReplica]) -> None:
+    shop = Shop(redis_url)
+    shop.upsert(ITEMS, "one")
+    shop.click(ITEMS)
+    replica = follow(redis_url)
+    until_agrees(replica, shop.store, "one")
+    rebuilt = Shop(redis_url, generation_name(2, VIEWS.hash))
+    rebuilt.upsert(ITEMS, "rebuilt")
+    rebuilt.click(ITEMS[:3])
+    assert set(replica.columns().titles) == {"one"}
+    rebuilt.store.generations.switch(rebuilt.store.generation)
+    until_agrees(replica, rebuilt.store, "rebuilt")
+
+
+def test_redis_killed_and_replicas_restarted_while_it_changes(
+    redis_server: Callable[[], RedisServer], follow: Callable[[str], ItemReplica]
+) -> None:
+    server = redis_server()
+    shop = Shop(server.url)
+    lasting = follow(server.url)
+    for round_ in range(3):
+        shop.upsert(ITEMS, f"round {round_}")
+        shop.click(ITEMS[: 5 + round_])
+        server.kill()
+        server.start()
+        shop.click(ITEMS[round_:])
+        fresh = follow(server.url)
+        for replica in (lasting, fresh):
+            until_agrees(replica, shop.store, f"round {round_}")
