@@ -53,9 +53,16 @@ def _lines(online: list[dict[str, Any]], offline: list[dict[str, Any]]) -> list[
     rows = [
         (f"online {e['entities']} x {e['features']} {e['form']}", e["ours_ms"] / 1e3, e["feast_redis_ms"] / 1e3, e)
         for e in online
+        if e["form"] != "replica"
     ]
     rows += [(f"historical {e['case']}", e["ours_s"], e["feast_duckdb_s"], e) for e in offline]
-    return [
+    replica = [
+        f"replica {e['entities']} x {e['features']}: {e['ours_ms']:.3f} ms in process, "
+        f"{e['cells_different']} of {e['cells']} cells differ"
+        for e in online
+        if e["form"] == "replica"
+    ]
+    return replica + [
         f"{name:<38} ours {ours * 1e3:10.3f} ms   Feast's store {theirs * 1e3:10.3f} ms   {e['ratio']:6.1f} times "
         f"(floor {e['floor']})   {e['cells_different']} of {e['cells']} cells differ"
         for name, ours, theirs, e in rows

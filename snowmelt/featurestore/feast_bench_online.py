@@ -17,12 +17,13 @@ import pyarrow as pa
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig, ValueType
 from feast.types import Float32
 
+from snowmelt.api.events.v1.events_pb2 import CatalogChange, ItemUpsert
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
-from snowmelt.contracts.topics import EVENTS
+from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket, item_keys
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.feast_pins import pinned
+from snowmelt.featurestore.item_replica import ItemReplica
 from snowmelt.featurestore.store import BucketWrite, StateStore
 
 VIEW = "item_stats"
@@ -33,6 +34,7 @@ FEATURES = [
 REFERENCES = [f"{VIEW}:{name}" for name in FEATURES]
 END_MS = 1_750_000_000_000
 SPAN_MS = 28 * 86_400_000
+REPLICA_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,10 @@ def bench_online(
         with pinned(as_of_ms=END_MS):
             frame = ours.get_online_features(REFERENCES, {"item_id": names}).to_df()
             stock = _stock_store(folder / "stock", redis_url, frame)
-            return [
+            measured = [
                 _measure(case, form, ours, stock, names, blocks, say) for case in CASES for form in ("to_dict", "to_df")
             ]
+        return measured + _measure_replica(redis_url, CompiledViews.load(folder / "views.json"), frame, say)
 
 
 def _measure(  # noqa: PLR0917
@@ -114,6 +117,43 @@ def _measure(  # noqa: PLR0917
     }
 
 
+def _measure_replica(
+    redis_url: str, views: CompiledViews, frame: pd.DataFrame, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """The same features of the same items as the ranker reads them: in process, out of the replica."""
+    say("the same read through the replica")
+    replica = ItemReplica(redis_url, views)
+    replica.start()
+    try:
+        deadline = time.monotonic() + REPLICA_TIMEOUT_S
+        while len(replica.columns()) < len(frame) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return [_replica_case(case, replica, frame) for case in CASES]
+    finally:
+        replica.stop()
+
+
+def _replica_case(case: OnlineCase, replica: ItemReplica, frame: pd.DataFrame) -> dict[str, Any]:
+    asked = frame.sample(case.entities, random_state=case.entities)
+    keys = item_keys(DEFAULT_TENANT, asked["item_id"])
+    runs = []
+    for _ in range(case.calls):
+        start = time.perf_counter()
+        found = replica.statistics(keys, END_MS)
+        runs.append(time.perf_counter() - start)
+    different = _different(pd.DataFrame({"item_id": asked["item_id"].to_numpy(), **found}), asked)
+    return {
+        "entities": case.entities,
+        "features": len(found),
+        "form": "replica",
+        "ours_ms": float(np.median(runs)) * 1e3,
+        "calls": case.calls,
+        "cells": case.entities * len(FEATURES),
+        "cells_different": different,
+        "reached": different == 0,
+    }
+
+
 def _different(ours: Any, theirs: Any) -> int:
     left, right = pd.DataFrame(ours), pd.DataFrame(theirs)
     if list(left["item_id"]) != list(right["item_id"]):
@@ -123,17 +163,27 @@ def _different(ours: Any, theirs: Any) -> int:
 
 
 def _write_state(redis_url: str, views: CompiledViews, items: int, events: int) -> list[str]:
-    rows = Rows.from_arrow_events(_events(items, events), views)
-    folded = views.views[VIEW].fold(rows)
-    index = list(views.views).index(VIEW)
+    store = StateStore(redis_url, views)
+    entities = _write_view(store, VIEW, Rows.from_arrow_events(_events(items, events), views))
+    changes = [CatalogChange(upsert=_upsert(entity)) for entity in entities]
+    _write_view(store, "item_content", Rows.from_catalog(changes, [c.SerializeToString() for c in changes]))
+    return entities
+
+
+def _upsert(item_id: str) -> ItemUpsert:
+    return ItemUpsert(tenant=DEFAULT_TENANT, item_id=item_id, title=item_id, event_time_ms=END_MS - SPAN_MS)
+
+
+def _write_view(store: StateStore, view: str, rows: Rows) -> list[str]:
+    folded = store.views.views[view].fold(rows)
+    index = list(store.views.views).index(view)
     deltas: list[list[tuple[int, str, bytes]]] = [[] for _ in range(BUCKETS)]
     for entity, state in zip(folded.entities, folded.states, strict=True):
         deltas[entity_bucket(DEFAULT_TENANT, entity)].append((index, entity, state))
-    store = StateStore(redis_url, views)
     for bucket, own in enumerate(deltas):
         for start in range(0, len(own), 100):
             place = (start, min(start + 100, len(own)))
-            store.apply([BucketWrite(bucket, "bench", EVENTS, 0, *place, own[place[0] : place[1]])])
+            store.apply([BucketWrite(bucket, "bench", rows.topic, 0, *place, own[place[0] : place[1]])])
     return folded.entities
 
 
