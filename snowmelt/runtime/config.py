@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PREFIX = "SNOWMELT_"
 SERVICES = ("GATEWAY", "RETRIEVAL", "RANKER", "INGEST", "TRAINER", "EMBEDDED")
 
+NOT_SETTINGS = ("SNOWMELT_CACHE_DIR", "SNOWMELT_TEST_DATA")
+"""Where downloads are kept and where tests find data: read by tools, no setting of a service."""
+
 
 class ConfigError(Exception):
     """The environment cannot be used as it is; the message names each key and what to do. Exit code 78."""
@@ -76,7 +79,7 @@ def load(kind: type[S], environ: Mapping[str, str]) -> S:
     values: dict[str, str] = {}
     wrong: list[str] = []
     for key, value in environ.items():
-        if not key.startswith(PREFIX) or key.startswith(others):
+        if not key.startswith(PREFIX) or key.startswith(others) or key in NOT_SETTINGS:
             continue
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
