@@ -46,6 +46,7 @@ lint: $(VENV)/.installed-dev ## style, types, contracts, protos, drift of the st
 	$(BIN)/mypy snowmelt services feature_repo
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
+	$(BIN)/buf breaking --against '.git#branch=main'
 	$(BIN)/buf format --diff --exit-code --path protos/snowmelt
 	@$(MAKE) --no-print-directory stubs
 	git diff --exit-code -- snowmelt/api buf
