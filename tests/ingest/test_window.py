@@ -1,7 +1,8 @@
 """The duplicate window equals its definition, whatever the batches and after any restart."""
 
+from itertools import pairwise
+
 import numpy as np
-import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
