@@ -12,7 +12,8 @@ from snowmelt.runtime.telemetry import extract
 NAMES = {"lake": ("ingest.land", "lake.commit"), "features": ("ingest.aggregate", "state.write")}
 MAX_TRACED = 64
 """Records of one batch that get spans: a batch may hold thousands."""
-_SAMPLED = b"-01"
+_SAMPLED = 1
+"""The lowest bit of a traceparent's flags; the others say other things."""
 _TRACER = trace.get_tracer("snowmelt")
 
 
@@ -50,8 +51,15 @@ def _parents(batch: Batch) -> list[str]:
     found: dict[str, None] = {}
     for headers in batch.headers:
         for name, value in headers or ():
-            if name == "traceparent" and isinstance(value, bytes) and value.endswith(_SAMPLED):
+            if name == "traceparent" and isinstance(value, bytes) and _sampled(value):
                 found[value.decode("ascii", "replace")] = None
         if len(found) >= MAX_TRACED:
             break
     return list(found)
+
+
+def _sampled(traceparent: bytes) -> bool:
+    try:
+        return bool(int(traceparent[-2:], 16) & _SAMPLED)
+    except ValueError:
+        return False

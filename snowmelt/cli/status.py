@@ -59,11 +59,17 @@ def _print(said: dict[str, Any]) -> None:
         console.print(f"  {reason}", markup=False)
     console.print(f"release {said['release'] or 'none'}")
     table = Table(box=None, pad_edge=False)
-    for column in ("topic", "lane", "produced", "taken", "twice", "dead", "behind", "even"):
+    for column in ("topic", "lane", "produced", "taken", "twice", "dead", "behind", "seconds", "even"):
         table.add_column(column, justify="left" if column in ("topic", "lane", "even") else "right")
     for flow in said["flows"]:
         numbers = (flow[name] for name in ("produced", "taken", "duplicates", "dead_lettered", "behind_events"))
-        table.add_row(flow["topic"], flow["lane"], *(f"{n:,}" for n in numbers), "yes" if flow["balanced"] else "NO")
+        table.add_row(
+            flow["topic"],
+            flow["lane"],
+            *(f"{n:,}" for n in numbers),
+            f"{flow['behind_seconds']:.1f}",
+            "yes" if flow["balanced"] else "NO",
+        )
     console.print(table)
     for name, age in sorted(said["ages_seconds"].items()):
         console.print(f"  {name:<24} {age:8.1f} s old")

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.fences import TopicCounters
@@ -11,8 +12,12 @@ from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake
 from snowmelt.runtime.config import Settings
 from snowmelt.runtime.kafka.admin import Admin
+from snowmelt.runtime.kafka.consumer import Consumer
 
 Place = tuple[str, int]
+
+_LOOK_S = 1.0
+"""How long the oldest waiting record may take to be read."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Flow:
     duplicates: int
     dead_lettered: int
     behind_events: int
+    behind_seconds: float
 
     @property
     def balanced(self) -> bool:
@@ -49,8 +55,8 @@ class Lanes:
     """Reads the log's ends and both sinks' own offsets; nothing here is a consumer."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._admin = Admin(settings.kafka_bootstrap)
-        self._configured = settings.kafka_incarnation
         self._lake = Lake(settings.lake_url)
         self._store = StateStore(settings.redis_url, CompiledViews.load(settings.views_path))
 
@@ -112,21 +118,36 @@ class Lanes:
         for topic in LAKE_TOPICS:
             table = TOPIC_TABLES[topic]
             progress = self._lake.progress(table, list(self._lake.next_offsets(table)))
-            earlier = sum(p.next_offset for key, p in progress.items() if key[0] != incarnations[topic])
             present = {place: high for place, high in highs.items() if place[0] == topic}
+            earlier = sum(p.next_offset for key, p in progress.items() if key[0] != incarnations[topic])
             produced = earlier + sum(present.values())
             twice, dead = sum(p.duplicates for p in progress.values()), sum(p.dead for p in progress.values())
-            behind = sum(max(0, high - landed.get(place, 0)) for place, high in present.items())
-            flows.append(Flow(topic, "lake", produced, self._lake.rows(table), twice, dead, behind))
+            figures = (produced, self._lake.rows(table), twice, dead)
+            flows.append(Flow(topic, "lake", *figures, *self._lag(present, landed)))
             if topic in FEATURE_TOPICS:
                 taken = counters.get(topic, TopicCounters())
-                behind = sum(max(0, high - applied.get(place, 0)) for place, high in present.items())
-                figures = (taken.applied, taken.duplicates, taken.dead, behind)
-                flows.append(Flow(topic, "features", produced, *figures))
+                figures = (produced, taken.applied, taken.duplicates, taken.dead)
+                flows.append(Flow(topic, "features", *figures, *self._lag(present, applied)))
         return flows
 
+    def _lag(self, highs: Mapping[Place, int], done: Mapping[Place, int]) -> tuple[int, float]:
+        """Records that a sink does not hold yet, and how long the oldest of them has waited, seconds."""
+        missing = {place: done.get(place, 0) for place, high in highs.items() if high > done.get(place, 0)}
+        events = sum(highs[place] - offset for place, offset in missing.items())
+        if not missing:
+            return 0, 0.0
+        consumer = Consumer(self._settings.kafka_bootstrap, "snowmelt.status")
+        try:
+            consumer.assign(missing)
+            records = consumer.poll(len(missing), _LOOK_S).records
+        finally:
+            consumer.close()
+        now_ms = Clock(self._settings.clock_offset_ms).now_ms()
+        oldest_ms = min((min(each.times_ms) for each in records), default=now_ms)
+        return events, max(0.0, (now_ms - oldest_ms) / 1000)
+
     def _incarnations(self) -> dict[str, str]:
-        return self._admin.incarnations(LAKE_TOPICS, self._configured)
+        return self._admin.incarnations(LAKE_TOPICS, self._settings.kafka_incarnation)
 
     def close(self) -> None:
         """Gives the connections back."""

@@ -24,11 +24,12 @@ CHECKOUT = Path(__file__).parents[2]
 READY_S = 200.0
 
 
-def eventually(holds: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
+def eventually(holds: Callable[[], bool], timeout_s: float, otherwise: str | Callable[[], str]) -> None:
     """Asks again and again until it holds; fails after the time."""
     deadline = time.monotonic() + timeout_s
     while not holds():
-        assert time.monotonic() < deadline, otherwise
+        if time.monotonic() > deadline:
+            pytest.fail(otherwise if isinstance(otherwise, str) else otherwise())
         time.sleep(0.05)
 
 
@@ -86,12 +87,12 @@ def start(state: Path, shop: Path) -> System:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     data = simulate(seed=7, users=400, items=300, days=60)
-    pq.write_table(_dated(data.catalogue), folder / "catalogue.parquet")
-    pq.write_table(_dated(data.events), folder / "events.parquet")
+    pq.write_table(dated(data.catalogue), folder / "catalogue.parquet")
+    pq.write_table(dated(data.events), folder / "events.parquet")
     return folder
 
 
-def _dated(table: pa.Table) -> pa.Table:
+def dated(table: pa.Table) -> pa.Table:
     """The table with the columns that docs/data.md asks for."""
     times = table["event_time_ms"].cast(pa.timestamp("ms", "UTC"))
     kept = [name for name in table.column_names if name not in ("event_time_ms", "available_from_ms", "attributes")]

@@ -17,23 +17,32 @@ def order(client: Client, user: str, k: int = 100) -> list[str]:
     return [item.item_id for item in client.recommend(user, k=k).items]
 
 
+def displacement(one: list[str], other: list[str]) -> float:
+    """How many places an item of both orders stands apart on average (Spearman's footrule): 0 where they agree."""
+    both = set(one) & set(other)
+    left, right = ([i for i in order if i in both] for order in (one, other))
+    return sum(abs(place - right.index(item)) for place, item in enumerate(left)) / max(len(left), 1)
+
+
 def now_ms(client: Client) -> int:
     return client.recommend("anyone", k=1).as_of_ms
 
 
 def test_a_click_is_learned_within_two_seconds(system: System) -> None:
     with system.client() as client:
-        ann = "story-ann"
-        control = "story-control"
-        before, before_control = order(client, ann), order(client, control)
-        assert before
-        assert before == before_control
+        clicker, control = "story-clicker", "story-control"
+        before, before_control = order(client, clicker), order(client, control)
         clicked = before[3]
-        client.record([Event(user_id=ann, item_id=clicked, type="click", event_time_ms=now_ms(client))])
-        eventually(lambda: clicked not in order(client, ann), 2.0, "the clicked item is still recommended")
-        after, after_control = order(client, ann), order(client, control)
-        assert [i for i in after if i in before] != [i for i in before if i != clicked and i in after]
-        assert clicked in after_control
+        # Every slate adds impressions to its items, so two users never differ by nothing at all.
+        noise = displacement(before, before_control)
+        client.record([Event(user_id=clicker, item_id=clicked, type="click", event_time_ms=now_ms(client))])
+
+        def learned() -> bool:
+            after, after_control = order(client, clicker), order(client, control)
+            assert clicked in after_control
+            return clicked not in after and displacement(after, after_control) > 2 * noise + 1
+
+        eventually(learned, 2.0, "neither is the clicked item gone nor are the others in another order")
 
 
 def test_a_new_user_is_answered_and_flagged(system: System) -> None:
@@ -88,32 +97,3 @@ def test_every_record_is_accounted_for(system: System) -> None:
     assert taken["snowmelt.events", "lake"] == taken["snowmelt.events", "features"] != 0
     assert taken["snowmelt.catalog", "lake"] == taken["snowmelt.catalog", "features"] != 0
     assert all(f["dead_lettered"] == 0 for f in flows)
-
-
-EDGES = [
-    ("gateway.recommend", "gateway.features"),
-    ("gateway.recommend", "gateway.retrieval"),
-    ("gateway.recommend", "gateway.ranker"),
-    ("gateway.recommend", "gateway.blend"),
-    ("retrieval.retrieve", "retrieval.merge"),
-    ("ranker.rank", "ranker.assemble"),
-    ("ranker.rank", "ranker.score"),
-]
-
-
-def test_one_trace_shows_the_whole_answer(system: System) -> None:
-    with system.client() as client:
-        trace_id = client.recommend("traced", k=5).trace_id
-    found: set[tuple[str, str]] = set()
-
-    def whole() -> bool:
-        try:
-            spans = system.verb("trace", trace_id, "--json")
-        except AssertionError:
-            return False
-        assert isinstance(spans, list)
-        names = {span["span_id"]: span["name"] for span in spans}
-        found.update((names.get(span["parent_id"], ""), span["name"]) for span in spans)
-        return found.issuperset(EDGES)
-
-    eventually(whole, 10.0, f"edges are missing: {sorted(set(EDGES) - found)}")
