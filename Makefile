@@ -32,10 +32,10 @@ install: $(VENV)/.installed ## the virtual environment, from the hash-locked req
 install-dev: $(VENV)/.installed-dev ## the same, with what tests and lint need
 
 up: $(VENV)/.installed ## everything, on this machine; DATA=PATH brings your own data
-	@$(BIN)/python -m snowmelt.cli.main up $(if $(DATA),--data "$(DATA)")
+	@$(BIN)/snowmelt up $(if $(DATA),--data "$(DATA)")
 
 down: ## drain both lanes, then stop everything
-	@$(BIN)/python -m snowmelt.cli.main down
+	@$(BIN)/snowmelt down
 
 test: $(VENV)/.installed-dev ## the whole suite
 	$(BIN)/python -m pytest

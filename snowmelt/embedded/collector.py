@@ -1,6 +1,8 @@
 """A small OpenTelemetry collector: takes OTLP over gRPC and keeps the last 10,000 spans in one SQLite file."""
 
+import argparse
 import json
+import signal
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -127,15 +129,32 @@ class _Servicer(wire_grpc.TraceServiceServicer):
 class Collector:
     """The server; ``endpoint`` is what OTEL_EXPORTER_OTLP_ENDPOINT must say."""
 
-    def __init__(self, store: SpanStore) -> None:
+    def __init__(self, store: SpanStore, port: int = 0) -> None:
         self._server = grpc.server(ThreadPoolExecutor(2, thread_name_prefix="collector"))
         wire_grpc.add_TraceServiceServicer_to_server(_Servicer(store), self._server)  # type: ignore[no-untyped-call]
-        port = self._server.add_insecure_port("127.0.0.1:0")
+        bound = self._server.add_insecure_port(f"127.0.0.1:{port}")
         self._server.start()
         self._store = store
-        self.endpoint = f"http://127.0.0.1:{port}"
+        self.endpoint = f"http://127.0.0.1:{bound}"
 
     def stop(self) -> None:
         """Ends the server and closes the store."""
         self._server.stop(1).wait()
         self._store.close()
+
+
+def main() -> None:
+    """Collects until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="snowmelt.embedded.collector", description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--spans", type=Path, required=True, help="the SQLite file")
+    options = parser.parse_args()
+    stop = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stop)
+    collector = Collector(SpanStore(options.spans), options.port)
+    signal.sigwait(stop)
+    collector.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,7 @@ PORTS = {
     "ingest_features_ops": 7092,
     "trainer_ops": 7093,
     "redis": 16379,
+    "collector": 14317,
 }
 
 

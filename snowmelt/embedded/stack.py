@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snowmelt.embedded import redis_server
-from snowmelt.embedded.collector import Collector, SpanStore
 from snowmelt.embedded.home import Home, choose_ports
 from snowmelt.embedded.processes import Spec, StartError, Supervisor
 
@@ -31,7 +30,6 @@ class Stack:
         self.environ: dict[str, str] = {}
         self._say = say
         self._supervisor = Supervisor(home.logs, say)
-        self._collector = Collector(SpanStore(home.spans))
         self._broker: subprocess.Popen[str] | None = None
 
     def start_parts(self, clock_offset_ms: int) -> None:
@@ -44,6 +42,7 @@ class Stack:
         self.environ = self._settings(clock_offset_ms)
         command = redis_server.command(self.home.folder / "redis", port)
         self._supervisor.start(Spec("redis", command, os.environ.copy(), lambda: _redis_ready(port)))
+        self._supervisor.launch(self._collector())
         # Not restarted: a mock cluster that ends takes its records along, and a new one would be another topic.
         self._broker = subprocess.Popen(
             [sys.executable, "-P", "-m", "snowmelt.embedded.broker"],
@@ -92,7 +91,6 @@ class Stack:
             self._broker.terminate()
             self._broker.wait()
         self._supervisor.close()
-        self._collector.stop()
         self.home.forget()
 
     def _settings(self, clock_offset_ms: int) -> dict[str, str]:
@@ -121,8 +119,12 @@ class Stack:
             "SNOWMELT_RANKER_ADDRESS": at("ranker"),
             "SNOWMELT_RANKER_OPS_ADDRESS": at("ranker_ops"),
             "SNOWMELT_TRAINER_OPS_ADDRESS": at("trainer_ops"),
-            "OTEL_EXPORTER_OTLP_ENDPOINT": os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", self._collector.endpoint),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{at('collector')}"),
         }
+
+    def _collector(self) -> Spec:
+        where = ("--port", str(self.ports["collector"]), "--spans", str(self.home.spans))
+        return Spec("collector", [sys.executable, "-P", "-m", "snowmelt.embedded.collector", *where], os.environ)
 
     def _service(self, name: str) -> Spec:
         module, _, lane = name.partition("-")

@@ -12,9 +12,12 @@ from tests.e2e.conftest import System, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
+PATIENT_MS = 5000
+"""A budget that a busy machine keeps: the story is about answers, not about their speed."""
+
 
 def order(client: Client, user: str, k: int = 100) -> list[str]:
-    return [item.item_id for item in client.recommend(user, k=k).items]
+    return [item.item_id for item in client.recommend(user, k=k, timeout_ms=PATIENT_MS).items]
 
 
 def displacement(one: list[str], other: list[str]) -> float:
@@ -47,7 +50,7 @@ def test_a_click_is_learned_within_two_seconds(system: System) -> None:
 
 def test_a_new_user_is_answered_and_flagged(system: System) -> None:
     with system.client() as client:
-        answer = client.recommend("never-seen-before", k=10)
+        answer = client.recommend("never-seen-before", k=10, timeout_ms=PATIENT_MS)
         assert answer.cold_start
         assert len(answer.items) == 10
         assert not answer.degraded
