@@ -10,10 +10,11 @@ RUN echo /app > "$(/venv/bin/python -c 'import sysconfig; print(sysconfig.get_pa
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends python3 libgomp1 openssl && rm -rf /var/lib/apt/lists/* \
- && useradd --system --uid 10001 --create-home --home-dir /var/lib/snowmelt snowmelt
+ && useradd --system --uid 10001 --user-group --home-dir /var/lib/snowmelt snowmelt \
+ && install --directory --owner snowmelt --group snowmelt --mode 700 /var/lib/snowmelt
 COPY --from=build /venv /venv
 COPY --from=build /app /app
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 SNOWMELT_STATE_DIR=/var/lib/snowmelt
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 SNOWMELT_STATE_DIR=/var/lib/snowmelt SNOWMELT_CACHE_DIR=/var/lib/snowmelt/cache
 WORKDIR /app
 USER snowmelt
 ENTRYPOINT ["python", "-P", "-m"]
