@@ -58,6 +58,8 @@ def _print(said: dict[str, Any]) -> None:
     for reason in said["reasons"]:
         console.print(f"  {reason}", markup=False)
     console.print(f"release {said['release'] or 'none'}")
+    if not said["flows"]:
+        return
     table = Table(box=None, pad_edge=False)
     for column in ("topic", "lane", "produced", "taken", "twice", "dead", "behind", "seconds", "even"):
         table.add_column(column, justify="left" if column in ("topic", "lane", "even") else "right")

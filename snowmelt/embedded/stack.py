@@ -78,12 +78,8 @@ class Stack:
     def stop(self, drained: Callable[[], bool]) -> None:
         """Stops the doors, waits until both lanes have taken what was produced, then stops the lanes and the parts."""
         self._supervisor.stop(_STOP_FIRST, 4.0)
-        deadline = time.monotonic() + DRAIN_S
-        while not drained():
-            if time.monotonic() > deadline:
-                self._say(f"the lanes were not drained after {DRAIN_S:.0f} s; what is missing is lost with this broker")
-                break
-            time.sleep(0.05)
+        if self._broker is not None:
+            self._drain(drained)
         killed = self._supervisor.stop(_LANES, 3.0)
         for name in killed:
             self._say(f"{name} did not end in time and was killed")
@@ -92,6 +88,14 @@ class Stack:
             self._broker.wait()
         self._supervisor.close()
         self.home.forget()
+
+    def _drain(self, drained: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + DRAIN_S
+        while not drained():
+            if time.monotonic() > deadline:
+                self._say(f"the lanes were not drained after {DRAIN_S:.0f} s; what is missing is lost with this broker")
+                return
+            time.sleep(0.05)
 
     def _settings(self, clock_offset_ms: int) -> dict[str, str]:
         def at(name: str) -> str:
