@@ -66,7 +66,7 @@ def _print(said: dict[str, Any]) -> None:
     for flow in said["flows"]:
         numbers = (flow[name] for name in ("produced", "taken", "duplicates", "dead_lettered", "behind_events"))
         table.add_row(
-            flow["topic"],
+            flow["topic"].removeprefix("snowmelt."),
             flow["lane"],
             *(f"{n:,}" for n in numbers),
             f"{flow['behind_seconds']:.1f}",

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,9 @@ def up(
         Path | None, typer.Option(help="a folder or a file; see docs/data.md. None: MovieLens-100k")
     ] = None,
     *,
+    broker: Annotated[
+        Literal["embedded", "kafka"], typer.Option(help="kafka: a real node, durable; needs Java")
+    ] = "embedded",
     free_ports: Annotated[bool, typer.Option("--free-ports", help="any free ports, not the fixed ones")] = False,
 ) -> None:
     """Starts everything, loads, trains, and prints how to go on; Ctrl-C drains and stops."""
@@ -43,7 +46,7 @@ def up(
         signal.signal(number, lambda *_: stop.set())
     reporter = Reporter()
     try:
-        running = Up(home, FEATURE_REPO, reporter, stop, free_ports=free_ports)
+        running = Up(home, FEATURE_REPO, reporter, stop, broker=broker, free_ports=free_ports)
     except PortTaken as taken:
         _end(f"{taken}; stop that one, or say --free-ports", ExitCode.UNAVAILABLE)
     code = ExitCode.OK

@@ -1,6 +1,5 @@
 """How far both lanes are, against what was produced: asked by the loader, by draining and by ``snowmelt status``."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.fences import TopicCounters
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake
+from snowmelt.lake.lake import Partition, Progress
 from snowmelt.runtime.config import Settings
 from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.consumer import Consumer
@@ -47,8 +47,13 @@ class Flow:
 
     @property
     def balanced(self) -> bool:
-        """Whether every record that is not still to come is accounted for."""
-        return self.produced - self.behind_events == self.taken + self.duplicates + self.dead_lettered
+        """Whether every record is accounted for: all where nothing is to come, else no fewer than must be in.
+
+        An online bucket without records of its own hears late how far its partition is, so that ``behind_events`` may
+        name records that others have taken.
+        """
+        accounted = self.taken + self.duplicates + self.dead_lettered
+        return self.produced - self.behind_events <= accounted <= self.produced
 
 
 class Lanes:
@@ -98,37 +103,44 @@ class Lanes:
         return self.behind().total == 0
 
     def sinks_agree(self) -> bool:
-        """Whether lake and online store have taken the same records of every topic life that both know."""
+        """Whether lake and online store have taken the same records of the topics' earlier lives.
+
+        What is missing of the present life comes from Kafka; of an earlier one it can only come from the lake.
+        """
         self._store.follow()
+        present = set(self._incarnations().values())
         applied = {
             (p.incarnation, p.topic, p.partition): max(offset or 0 for offset in offsets)
             for p, offsets in self._store.fence_table.all().items()
         }
-        landed: Counter[tuple[str, str, int]] = Counter()
+        landed: dict[tuple[str, str, int], int] = {}
         for topic in FEATURE_TOPICS:
-            landed.update(self._lake.next_offsets(TOPIC_TABLES[topic]))
-        return _present(applied) == _present(landed)
+            landed |= self._lake.next_offsets(TOPIC_TABLES[topic])
+        return _earlier(applied, present) == _earlier(landed, present)
 
     def flows(self) -> list[Flow]:
-        """Each topic in each of its lanes."""
-        incarnations, highs = self._incarnations(), self.produced()
-        landed, applied = self.landed(), self.applied()
+        """Each topic in each of its lanes; the log's ends are read last, so that a sink is never ahead of them."""
+        incarnations, landed, applied = self._incarnations(), self.landed(), self.applied()
         counters = self._store.fence_table.counters()
+        tables = {topic: self._table(topic) for topic in LAKE_TOPICS}
+        highs = self.produced()
         flows: list[Flow] = []
-        for topic in LAKE_TOPICS:
-            table = TOPIC_TABLES[topic]
-            progress = self._lake.progress(table, list(self._lake.next_offsets(table)))
+        for topic, (progress, rows) in tables.items():
             present = {place: high for place, high in highs.items() if place[0] == topic}
             earlier = sum(p.next_offset for key, p in progress.items() if key[0] != incarnations[topic])
             produced = earlier + sum(present.values())
             twice, dead = sum(p.duplicates for p in progress.values()), sum(p.dead for p in progress.values())
-            figures = (produced, self._lake.rows(table), twice, dead)
-            flows.append(Flow(topic, "lake", *figures, *self._lag(present, landed)))
+            flows.append(Flow(topic, "lake", produced, rows, twice, dead, *self._lag(present, landed)))
             if topic in FEATURE_TOPICS:
                 taken = counters.get(topic, TopicCounters())
-                figures = (produced, taken.applied, taken.duplicates, taken.dead)
-                flows.append(Flow(topic, "features", *figures, *self._lag(present, applied)))
+                figures = (taken.applied, taken.duplicates, taken.dead)
+                flows.append(Flow(topic, "features", produced, *figures, *self._lag(present, applied)))
         return flows
+
+    def _table(self, topic: str) -> tuple[dict[Partition, Progress], int]:
+        table = TOPIC_TABLES[topic]
+        progress = self._lake.progress(table, list(self._lake.next_offsets(table)))
+        return progress, self._lake.rows(table)
 
     def _lag(self, highs: Mapping[Place, int], done: Mapping[Place, int]) -> tuple[int, float]:
         """Records that a sink does not hold yet, and how long the oldest of them has waited, seconds."""
@@ -154,5 +166,5 @@ class Lanes:
         self._store.close()
 
 
-def _present(offsets: Mapping[tuple[str, str, int], int]) -> dict[tuple[str, str, int], int]:
-    return {place: offset for place, offset in offsets.items() if offset}
+def _earlier(offsets: Mapping[tuple[str, str, int], int], present: set[str]) -> dict[tuple[str, str, int], int]:
+    return {place: offset for place, offset in offsets.items() if offset and place[0] not in present}

@@ -1,7 +1,6 @@
 """The whole system on one machine: what runs, in which order it starts, and how it drains and stops."""
 
 import http.client
-import json
 import os
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from snowmelt.embedded import redis_server
+from snowmelt.embedded.brokers import Broker, StartBroker
 from snowmelt.embedded.home import Home, choose_ports
 from snowmelt.embedded.processes import Spec, StartError, Supervisor
 
@@ -23,14 +23,17 @@ DRAIN_S = 6.0
 class Stack:
     """Starts and stops everything; ``say`` gets a line for each thing an operator should know."""
 
-    def __init__(self, home: Home, say: Callable[[str], None], *, free_ports: bool = False) -> None:
+    def __init__(
+        self, home: Home, say: Callable[[str], None], start_broker: StartBroker, *, free_ports: bool = False
+    ) -> None:
         home.make()
         self.home = home
         self.ports = choose_ports(free_ports)
         self.environ: dict[str, str] = {}
         self._say = say
         self._supervisor = Supervisor(home.logs, say)
-        self._broker: subprocess.Popen[str] | None = None
+        self._start_broker = start_broker
+        self._broker: Broker | None = None
 
     def start_parts(self, clock_offset_ms: int) -> None:
         """Starts Redis and the broker; afterwards ``environ`` holds every setting of a service.
@@ -43,17 +46,9 @@ class Stack:
         command = redis_server.command(self.home.folder / "redis", port)
         self._supervisor.start(Spec("redis", command, os.environ.copy(), lambda: _redis_ready(port)))
         self._supervisor.launch(self._collector())
-        # Not restarted: a mock cluster that ends takes its records along, and a new one would be another topic.
-        self._broker = subprocess.Popen(
-            [sys.executable, "-P", "-m", "snowmelt.embedded.broker"],
-            stdout=subprocess.PIPE, stderr=(self.home.logs / "broker.log").open("a"), text=True, start_new_session=True,
-        )  # fmt: skip
-        line = self._broker.stdout.readline() if self._broker.stdout else ""
-        if not line:
-            raise StartError(f"the broker did not start (log: {self.home.logs / 'broker.log'})")
-        said = json.loads(line)
-        self.environ["SNOWMELT_KAFKA_BOOTSTRAP"] = said["bootstrap"]
-        self.environ["SNOWMELT_KAFKA_INCARNATION"] = said["incarnation"]
+        self._broker = self._start_broker(self.home.folder / "broker")
+        self.environ["SNOWMELT_KAFKA_BOOTSTRAP"] = self._broker.bootstrap
+        self.environ["SNOWMELT_KAFKA_INCARNATION"] = self._broker.incarnation
         self.record()
 
     def start_services(self, names: tuple[str, ...] = SERVICES, timeout_s: float = 90.0) -> None:
@@ -72,7 +67,7 @@ class Stack:
         """Notes in the state folder what runs and where."""
         pids = self._supervisor.pids()
         if self._broker is not None:
-            pids["broker"] = self._broker.pid
+            pids |= self._broker.pids
         self.home.record(self.environ, pids)
 
     def stop(self, drained: Callable[[], bool]) -> None:
@@ -84,8 +79,7 @@ class Stack:
         for name in killed:
             self._say(f"{name} did not end in time and was killed")
         if self._broker is not None:
-            self._broker.terminate()
-            self._broker.wait()
+            self._broker.stop()
         self._supervisor.close()
         self.home.forget()
 

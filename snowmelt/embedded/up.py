@@ -16,6 +16,7 @@ from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.datasets.data_set import DataSet
 from snowmelt.datasets.open import open_data_set
+from snowmelt.embedded.brokers import BROKERS
 from snowmelt.embedded.console import Reporter
 from snowmelt.embedded.home import Home
 from snowmelt.embedded.lanes import Lanes
@@ -34,9 +35,11 @@ class Interrupted(Exception):  # noqa: N818 - what happened, not an error
 class Up:
     """One run of the embedded system, from the data set to the first answers."""
 
-    def __init__(self, home: Home, repo: Path, reporter: Reporter, stop: threading.Event, *, free_ports: bool) -> None:
+    def __init__(
+        self, home: Home, repo: Path, reporter: Reporter, stop: threading.Event, *, broker: str, free_ports: bool
+    ) -> None:
         self.home = home
-        self.stack = Stack(home, reporter.say, free_ports=free_ports)
+        self.stack = Stack(home, reporter.say, BROKERS[broker], free_ports=free_ports)
         self._repo = repo
         self._reporter = reporter
         self._stop = stop
