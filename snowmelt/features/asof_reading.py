@@ -134,6 +134,10 @@ class AsOfReading:
         count: F64 = kept.history.count(*self._ranges(kept, window_ms))
         return count
 
+    def number(self, section: int) -> F64:
+        """See ``Reading``."""
+        return last.numbers(self.last(section))
+
     def last(self, section: int) -> list[bytes | None]:
         """See ``Reading``."""
         kept = self._histories.of(section)

@@ -1,6 +1,5 @@
 """Records by cell, as columns: the one in-memory form of state, whether just folded, merged or decoded."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -93,12 +92,6 @@ def lasts(*keys: Array) -> Mask:
     mark = np.ones(len(keys[0]), np.bool_)
     mark[:-1] = firsts(*keys)[1:]
     return mark
-
-
-def concat(parts: Sequence[Ragged]) -> Ragged:
-    """The cells of several parts, one part after the other."""
-    columns = tuple(np.concatenate(c) for c in zip(*(p.columns for p in parts), strict=True))
-    return Ragged(offsets_of(np.concatenate([np.diff(p.offsets) for p in parts])), columns)
 
 
 PAIRS = 1 << 21

@@ -75,6 +75,15 @@ def unpack(groups: Sequence[Group], states: Sequence[bytes | None]) -> list[Ragg
     Raises:
         SnowmeltError: FEATURES_MISMATCH where a state does not have these sections.
     """
+    return list(unpack_some(groups, states, range(len(groups))).values())
+
+
+def unpack_some(groups: Sequence[Group], states: Sequence[bytes | None], wanted: Sequence[int]) -> dict[int, Ragged]:
+    """``unpack`` of the groups at some places, by place.
+
+    Raises:
+        SnowmeltError: FEATURES_MISMATCH where a state does not have these sections.
+    """
     fixed = sum(len(g.sections) for g in groups if g.kind in FIXED)
     empty = bytes(4 * (groups[-1].stop if groups else 0))
     full = [s or empty for s in states]
@@ -82,17 +91,18 @@ def unpack(groups: Sequence[Group], states: Sequence[bytes | None]) -> list[Ragg
     padded = [s + _PAD[len(s) % 4] for s in full] if varied else full
     bounds = offsets_of(np.fromiter(map(len, padded), np.int64, len(padded)))
     if (bounds % 4).any():
-        raise _mismatch()
+        raise mismatch()
     words = np.frombuffer(b"".join(padded), ">u4")
     starts, lengths = _walk(words, bounds // 4, fixed, exact=not varied)
-    parts = [
-        _records(group, words, starts[:, group.start : group.stop], lengths[:, group.start : group.stop])
-        for group in groups
-        if group.kind in FIXED
-    ]
-    if varied:
+    parts = {}
+    for place in wanted:
+        group = groups[place]
+        if group.kind in FIXED:
+            own = slice(group.start, group.stop)
+            parts[place] = _records(group, words, starts[:, own], lengths[:, own])
+    if varied and len(groups) - 1 in wanted:
         tail = (starts[:, -1] + lengths[:, -1] - bounds[:-1] // 4) * 4 if fixed else np.zeros(len(full), np.int64)
-        parts.append(_last_records(full, tail.tolist(), len(groups[-1].sections)))
+        parts[len(groups) - 1] = _last_records(full, tail.tolist(), len(groups[-1].sections))
     return parts
 
 
@@ -103,15 +113,15 @@ def _walk(words: Array, bounds: I64, sections: int, *, exact: bool) -> tuple[I64
     place, stop = bounds[:-1].copy(), bounds[1:]
     for section in range(sections):
         if (place >= stop).any():
-            raise _mismatch()
+            raise mismatch()
         length = words[place].astype(np.int64)
         starts[:, section] = place + 1
         lengths[:, section] = length >> 2
         place += 1 + (length >> 2)
         if (length & 7).any():
-            raise _mismatch()
+            raise mismatch()
     if (place > stop).any() or (exact and (place != stop).any()):
-        raise _mismatch()
+        raise mismatch()
     return starts, lengths
 
 
@@ -119,7 +129,7 @@ def _records(group: Group, words: Array, starts: I64, lengths: I64) -> Ragged:
     kind = FIXED[group.kind]
     counts, rest = np.divmod(lengths.ravel(), 2 * kind.WORDS)
     if rest.any():
-        raise _mismatch()
+        raise mismatch()
     picked = words[ranges(starts.ravel(), lengths.ravel())].view(">u8").astype(np.uint64)
     return Ragged(offsets_of(counts), kind.decode(picked.reshape(-1, kind.WORDS)))
 
@@ -136,16 +146,17 @@ def _last_records(states: Sequence[bytes], places: list[int], width: int) -> Rag
             counts.append(int(length > 0))
             if length:
                 if length < last.HEAD_BYTES or place > len(state):
-                    raise _mismatch()
+                    raise mismatch()
                 heads.append(struct.unpack_from(">QQ", state, place - length))
                 payloads.append(state[place - length + last.HEAD_BYTES : place])
         if place != len(state):
-            raise _mismatch()
+            raise mismatch()
     times, offsets = np.array(heads, np.int64).reshape(-1, 2).T
     return Ragged(offsets_of(np.array(counts, np.int64)), (times, offsets, last.boxed(payloads)))
 
 
-def _mismatch() -> SnowmeltError:
+def mismatch() -> SnowmeltError:
+    """The error that says that other views wrote a state."""
     return SnowmeltError(
         Reason.FEATURES_MISMATCH, "state was written by other compiled views: rebuild it with `snowmelt rebuild online`"
     )

@@ -15,7 +15,8 @@ from snowmelt.features import records, state
 from snowmelt.features.aggregations import AGGREGATIONS, Feature, Reading
 from snowmelt.features.aggregations.base import Remembered
 from snowmelt.features.kinds import FIXED, last
-from snowmelt.features.ragged import I64, Array, Ragged, concat, of_cells
+from snowmelt.features.plan import Plan, plan
+from snowmelt.features.ragged import I64, Array, Ragged, of_cells
 from snowmelt.features.reading import OnlineReading
 from snowmelt.features.rows import Rows
 from snowmelt.features.sections import Group, Section, groups
@@ -40,7 +41,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class Decoded:
-    """n states as columns, for a replica that finishes some of them often and must not touch bytes.
+    """n states as columns.
 
     Attributes:
         parts: for each group of the view one Ragged; row r, section s of the group is cell
@@ -134,43 +135,31 @@ class CompiledView:
         """
         return Decoded(tuple(state.unpack(self.groups, states)), len(states))
 
-    def concat(self, parts: Sequence[Decoded]) -> Decoded:
-        """Decoded states one after the other."""
-        return Decoded(
-            tuple(concat(p) for p in zip(*(d.parts for d in parts), strict=True)), sum(d.size for d in parts)
-        )
+    def plan(self, names: Sequence[str] | None = None) -> Plan:
+        """How the named features (None: all) are read; names that the view does not have are passed over."""
+        key = None if names is None else tuple(names)
+        if key not in self._plans:
+            self._plans[key] = plan(self.groups, tuple(f for f in self.features if key is None or f.name in key))
+        return self._plans[key]
 
-    def take(self, decoded: Decoded, rows: I64) -> Decoded:
-        """Some rows of decoded states."""
-        parts = tuple(p.take(rows, len(g.sections)) for p, g in zip(decoded.parts, self.groups, strict=True))
-        return Decoded(parts, len(rows))
+    @cached_property
+    def _plans(self) -> dict[tuple[str, ...] | None, Plan]:
+        return {}
 
-    def finish(self, states: Sequence[bytes | None], as_of_ms: int) -> Values:
-        """Every feature of n states at one instant.
+    def finish(self, states: Sequence[bytes | None], as_of_ms: int, names: Sequence[str] | None = None) -> Values:
+        """The features (None: all) of n states at one instant; what only others need is not read.
 
         Raises:
             SnowmeltError: FEATURES_MISMATCH.
         """
-        return self.finish_columns(self.decode(states), None, as_of_ms)
-
-    def finish_columns(self, decoded: Decoded, rows: I64 | None, as_of_ms: int) -> Values:
-        """Every feature of some rows (None: all) of decoded states; -1 in ``rows`` is a state of nothing."""
-        if rows is not None:
-            unknown = rows < 0
-            if unknown.any():
-                decoded = self.concat((decoded, self.decode([None])))
-                rows = np.where(unknown, decoded.size - 1, rows)
-            decoded = self.take(decoded, rows)
-        return self.values(OnlineReading(self.groups, decoded.parts, as_of_ms))
+        asked = self.plan(names)
+        numbers = asked.numbers(states, as_of_ms)
+        return self.values(OnlineReading(asked, numbers.values, asked.lists(states), as_of_ms), names)
 
     def values(self, reading: Reading, names: Sequence[str] | None = None) -> Values:
         """The features (None: all) out of a reading, in the view's order."""
         reading = Remembered(reading)
-        return {
-            f.name: _typed(AGGREGATIONS[f.function].finish(f, reading), f.dtype)
-            for f in self.features
-            if names is None or f.name in names
-        }
+        return {f.name: _typed(AGGREGATIONS[f.function].finish(f, reading), f.dtype) for f in self.plan(names).features}
 
 
 def _reduce(group: Group, cells: I64, columns: tuple[Array, ...]) -> tuple[I64, tuple[Array, ...]]:

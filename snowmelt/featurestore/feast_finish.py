@@ -1,7 +1,6 @@
 """Online state -> values for Feast's callers: one read of Redis, one ``finish``; follows views and generations."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ class Finisher:
         self._url, self._views_path, self._tenant, self._clock = url, views_path, tenant, clock
         self._written_ns = -1
         self._state: StateStore | None = None
-        self._narrowed: dict[tuple[str, tuple[str, ...]], CompiledView] = {}
 
     def as_of_ms(self) -> int:
         """The instant of a read that begins now."""
@@ -44,10 +42,7 @@ class Finisher:
                 or other views wrote the state.
         """
         state = self._store()
-        key = (view, tuple(names))
-        if key not in self._narrowed:
-            self._narrowed[key] = narrow(self._compiled(state.views, view), key[1])
-        return self._narrowed[key].finish(_read(state, view, entities), as_of_ms)
+        return self._compiled(state.views, view).finish(_read(state, view, entities), as_of_ms, names)
 
     def _store(self) -> StateStore:
         try:
@@ -57,7 +52,6 @@ class Finisher:
         if self._state is None or written_ns != self._written_ns:
             self._state = StateStore(self._url, CompiledViews.load(self._views_path), tenant=self._tenant)
             self._written_ns = written_ns
-            self._narrowed.clear()
         return self._state
 
     def _compiled(self, views: CompiledViews, view: str) -> CompiledView:
@@ -101,8 +95,3 @@ def _mget(state: StateStore, keys: list[list[str]]) -> list[Any]:
     for own in keys:
         pipeline.mget(own)
     return list(pipeline.execute())
-
-
-def narrow(view: CompiledView, names: tuple[str, ...]) -> CompiledView:
-    """The view with the named features alone; its state is the same, what is not asked for is not finished."""
-    return replace(view, features=tuple(f for f in view.features if f.name in names))

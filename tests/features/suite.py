@@ -148,11 +148,26 @@ class AggregationSuite:
             self.same_values(view.finish([state], instant), one)
 
     @MANY
-    @given(chosen=events())
-    def test_some_decoded_rows_are_finished_alone(self, chosen: list[Event]) -> None:
+    @given(chosen=events(), data=st.data())
+    def test_numbers_stand_for_their_span(self, chosen: list[Event], data: st.DataObject) -> None:
         view = self.view()
-        states = view.fold(rows(chosen, view)).states
+        states = [*view.fold(rows(chosen, view)).states, None]
+        first, last = (of(e.event_time_ms for e in chosen) for of in (min, max))
+        now = data.draw(st.integers(first - HOUR_MS, last + 40 * DAY_MS))
+        values, spans = view.plan().numbers(states, now)
+        for row, (since, until) in enumerate(spans.tolist()):
+            assert since <= now < until
+            inside = {max(since, 0), now, min(until, 2 * now) - 1, data.draw(st.integers(max(since, 0), now))}
+            for instant in inside:
+                np.testing.assert_array_equal(view.plan().numbers([states[row]], instant).values[0], values[row])
+
+    @MANY
+    @given(chosen=events(), data=st.data())
+    def test_some_features_are_what_they_are_among_all(self, chosen: list[Event], data: st.DataObject) -> None:
+        view = self.view()
+        states = [*view.fold(rows(chosen, view)).states, None]
+        names = data.draw(st.lists(st.sampled_from([line.name for line in self.lines]), unique=True))
         now = max(e.event_time_ms for e in chosen) + HOUR_MS
-        decoded = view.concat((view.decode(states[:1]), view.decode(states[1:])))
-        places = np.array([*range(len(states))[::-1], -1])
-        self.same_values(view.finish([*states[::-1], None], now), view.finish_columns(decoded, places, now))
+        every, some = view.finish(states, now), view.finish(states, now, names)
+        assert set(some) == set(names)
+        self.same_values(every, every | some)

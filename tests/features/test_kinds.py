@@ -6,8 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snowmelt.contracts.ids import item_key
-from snowmelt.features.compile import Declared
-from snowmelt.features.defaults import DAY_MS, HOUR_MS, MINUTE_MS
+from snowmelt.contracts.topics import EVENTS
+from snowmelt.features import state
+from snowmelt.features.compile import Declared, ViewSpec, compile_views
+from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, MINUTE_MS
 from snowmelt.features.kinds import register
 from snowmelt.features.ragged import of_cells
 from snowmelt.features.rows import Rows
@@ -25,7 +27,9 @@ def test_a_history_counts_what_the_sliding_sketch_counts(
     place = np.array([(reg << register.RANK_BITS) | rank for _, reg, rank in records])
     times = np.concatenate([np.arange((cells == cell).sum()) for cell in (0, 1)]) // 2
     seen = times <= now
-    state = of_cells(*_reduced(cells[seen], place[seen], times[seen]))
+    view = compile_views(EVENT_TYPES, (users_within(window),)).views["view"]
+    cells_kept, columns = register.reduce((), cells[seen], (place[seen], times[seen].astype(np.float64)))
+    states = state.pack(view.groups, [of_cells(cells_kept, 2, columns)], 2)
     history = register.History(None, cells, (place, times.astype(np.float64)))  # type: ignore[arg-type]
     starts = np.searchsorted(cells, [0, 1])
     begin, end = starts.copy(), starts.copy()
@@ -33,12 +37,13 @@ def test_a_history_counts_what_the_sliding_sketch_counts(
         own = times[cells == cell]
         begin[cell] += np.searchsorted(own, now - window, side="right")
         end[cell] += np.searchsorted(own, now, side="right")
-    np.testing.assert_array_equal(register.finish(state, window, now), history.count(begin, end))
+    counted = view.finish(states, now)["users"]
+    np.testing.assert_array_equal(counted, history.count(begin, end).astype(np.float32))
 
 
-def _reduced(cells: np.ndarray, place: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, int, tuple[np.ndarray, ...]]:
-    cells, columns = register.reduce((), cells, (place, times.astype(np.float64)))
-    return cells, 2, columns
+def users_within(window_ms: int) -> ViewSpec:
+    """A view whose states are one section of registers."""
+    return ViewSpec("view", "item", (EVENTS,), 1, (Declared("users", "user_id", "distinct", window_ms),))
 
 
 def test_what_is_newer_than_the_instant_is_left_out_where_the_state_can_tell() -> None:
@@ -49,8 +54,8 @@ def test_what_is_newer_than_the_instant_is_left_out_where_the_state_can_tell() -
         Declared("price", "price", "last"),
     )
     chosen = [happened(MIDNIGHT_MS, user="u"), happened(MIDNIGHT_MS + HOUR_MS, user="w", price=2.0)]
-    (state,) = view.fold(Rows.from_events(chosen, view)).states
-    before, after = (view.finish([state], MIDNIGHT_MS + later) for later in (MINUTE_MS, HOUR_MS))
+    (held,) = view.fold(Rows.from_events(chosen, view)).states
+    before, after = (view.finish([held], MIDNIGHT_MS + later) for later in (MINUTE_MS, HOUR_MS))
     assert (before["clicks"][0], after["clicks"][0]) == (1, 2)
     assert (round(float(before["users"][0])), round(float(after["users"][0]))) == (1, 2)
     assert (len(before["recent"][0]), len(after["recent"][0])) == (1, 2)

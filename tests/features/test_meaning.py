@@ -6,7 +6,7 @@ import pytest
 from snowmelt.api.events.v1.events_pb2 import Event
 from snowmelt.contracts.ids import item_key, word_keys
 from snowmelt.contracts.topics import EVENTS
-from snowmelt.features import ragged
+from snowmelt.features import ragged, state
 from snowmelt.features.asof import AsOf
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
 from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, MINUTE_MS
@@ -36,6 +36,24 @@ def test_a_window_holds_the_tiles_that_began_after_its_start() -> None:
     chosen = [happened(MIDNIGHT_MS + m * MINUTE_MS) for m in (0, 4, 5, 30)]
     counted = {m: one(view, chosen, MIDNIGHT_MS + m * MINUTE_MS)["clicks"] for m in (30, 59, 60, 64, 65, 89, 90)}
     assert counted == {30: 4, 59: 4, 60: 2, 64: 2, 65: 1, 89: 1, 90: 0}
+
+
+def test_a_number_stands_until_a_tile_or_a_user_comes_in_or_falls_out() -> None:
+    chosen = [happened(MIDNIGHT_MS + m * MINUTE_MS) for m in (0, 4, 5, 30)]
+    tiles = view_of(Declared("clicks", "click", "sum", HOUR_MS, 5 * MINUTE_MS))
+    users = view_of(Declared("users", "user_id", "distinct", 2 * HOUR_MS))
+    cases = (
+        (tiles, 29, (5, 30)),
+        (tiles, 30, (30, 60)),
+        (tiles, 62, (60, 65)),
+        (users, 29, (None, 30)),
+        (users, 40, (30, 150)),
+    )
+    for view, minute, expected in cases:
+        (state,) = view.fold(rows(chosen, view)).states
+        span = view.plan().numbers([state], MIDNIGHT_MS + minute * MINUTE_MS).spans[0].tolist()
+        found = tuple((edge - MIDNIGHT_MS) // MINUTE_MS if edge > 0 else None for edge in span)
+        assert found == expected, (view.sections[0].kind, minute)
 
 
 def test_seventy_minutes_without_an_event_empty_an_hour_everywhere() -> None:
@@ -92,12 +110,12 @@ def test_the_newest_keys_come_newest_first_and_once() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 10, 100, 1000, 20_000])
 def test_distinct_is_near_the_truth(size: int) -> None:
-    rng = np.random.default_rng(size)
+    rng, view = np.random.default_rng(size), view_of(Declared("users", "user_id", "distinct"))
     errors = []
     for _ in range(20):
         place = register.places(rng.integers(0, 2**64, size, np.uint64))
         cells, columns = register.reduce((), np.zeros(size, np.int64), (place, np.zeros(size)))
-        (count,) = register.finish(ragged.of_cells(cells, 1, columns), 0, 1)
+        (count,) = view.finish(state.pack(view.groups, [ragged.of_cells(cells, 1, columns)], 1), 1)["users"]
         errors.append(count / size - 1)
     assert abs(np.mean(errors)) < 0.06
     assert np.sqrt(np.mean(np.square(errors))) < 0.13

@@ -72,6 +72,9 @@ class Reading(Protocol):
     def distinct(self, section: int, window_ms: int) -> F64:
         """float64[n]: about how many keys."""
 
+    def number(self, section: int) -> F64:
+        """float64[n]: the newest number, NaN where there is none."""
+
     def last(self, section: int) -> list[bytes | None]:
         """n payloads."""
 
@@ -81,7 +84,7 @@ class Remembered:
 
     def __init__(self, reading: Reading) -> None:
         self.tiles, self.decayed, self.distinct = reading.tiles, reading.decayed, reading.distinct
-        self.last = reading.last
+        self.number, self.last = reading.number, reading.last
         self._reading = reading
         self._keyed: dict[int, Ragged] = {}
         self._newest: dict[int, Ragged] = {}

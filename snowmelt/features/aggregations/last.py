@@ -1,9 +1,5 @@
 """last: the newest number of the column, or the newest bytes of the catalogue."""
 
-import struct
-
-import numpy as np
-
 from snowmelt.features.aggregations.base import Ask, Feature, Reading, number_dtype
 from snowmelt.features.columns import CONTENT, numbers
 from snowmelt.features.ragged import F64
@@ -12,8 +8,6 @@ from snowmelt.features.sections import Section
 PARTS = ("",)
 ARGUMENT = False
 WINDOW = "none"
-
-_ABSENT = struct.pack(">d", float("nan"))
 
 
 def columns(event_types: tuple[str, ...]) -> tuple[str, ...]:
@@ -33,7 +27,5 @@ def dtype(ask: Ask) -> str:
 
 def finish(feature: Feature, reading: Reading) -> F64 | list[bytes | None]:
     """float64[n] with NaN, or n payloads with None, where there is none."""
-    payloads = reading.last(feature.sections[0])
-    if feature.column == CONTENT:
-        return payloads
-    return np.frombuffer(b"".join(p or _ABSENT for p in payloads), ">f8").astype(np.float64)
+    read = reading.last if feature.column == CONTENT else reading.number
+    return read(feature.sections[0])

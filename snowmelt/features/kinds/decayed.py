@@ -30,10 +30,9 @@ def reduce(sections: Sequence[Section], cells: I64, columns: tuple[Array, ...]) 
     return cells[ends], (keys[ends], times[ends], sums)
 
 
-def finish(half_lives_ms: F64 | int, state: Ragged, as_of_ms: int) -> F64:
+def finish(half_life_ms: int, times: I64 | F64, sums: F64, as_of_ms: int) -> F64:
     """float64[R]: each record's sum at an instant; what is newer than the instant is taken as it is."""
-    _, times, sums = state.columns
-    weights: F64 = sums * np.exp2(np.minimum(times - as_of_ms, 0) / half_lives_ms)
+    weights: F64 = sums * np.exp2(np.minimum(times - as_of_ms, 0) / half_life_ms)
     return weights
 
 

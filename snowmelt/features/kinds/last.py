@@ -4,6 +4,7 @@ A section is empty or one record: u64 time in ms, u64 offset, then the payload (
 number). Of two records the one with the greater bytes wins: the head decides, and where it is equal the payload does.
 """
 
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,8 @@ from snowmelt.features.ragged import F64, I64, Array, Ragged, lasts
 from snowmelt.features.sections import Section
 
 HEAD_BYTES = 16
+
+_ABSENT = struct.pack(">d", float("nan"))
 
 
 def reduce(_: Sequence[Section], cells: I64, columns: tuple[Array, ...]) -> tuple[I64, tuple[Array, ...]]:
@@ -41,6 +44,11 @@ def boxed_numbers(values: F64) -> Array:
     """object[n]: each number as the 8 bytes of a big-endian f64."""
     blob = values.astype(">f8").tobytes()
     return boxed([blob[place : place + 8] for place in range(0, len(blob), 8)])
+
+
+def numbers(payloads: Sequence[bytes | None]) -> F64:
+    """float64[n]: the number of each payload, NaN where there is none."""
+    return np.frombuffer(b"".join(p or _ABSENT for p in payloads), ">f8").astype(np.float64)
 
 
 def finish(state: Ragged, as_of_ms: int) -> list[bytes | None]:

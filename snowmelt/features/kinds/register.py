@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snowmelt.features.ragged import F64, I64, U64, Array, Ragged, firsts, lasts, portions, ranges
+from snowmelt.features.ragged import F64, I64, U64, Array, firsts, lasts, portions, ranges
 from snowmelt.features.sections import HLL_REGISTERS, Section
 
 WORDS = 2
@@ -50,22 +50,6 @@ def _undominated(cells: I64, place: I64, times: F64) -> Array:
     return keep
 
 
-def finish(state: Ragged, window_ms: int, as_of_ms: int) -> F64:
-    """float64[C]: about how many keys were seen in (as_of - window, as_of]; a window of 0 is a lifetime."""
-    times = state.columns[1]
-    inside = times <= as_of_ms
-    if window_ms:
-        inside &= times > as_of_ms - window_ms
-    seen = state.where(inside)
-    cells, place = seen.cells, seen.columns[0]
-    top = lasts(cells, place >> RANK_BITS)
-    size = len(state.offsets) - 1
-    return estimate(
-        np.bincount(cells[top], minlength=size),
-        np.bincount(cells[top], np.exp2(-(place[top] & 63).astype(np.float64)), minlength=size).astype(np.float64),
-    )
-
-
 def _sigma() -> F64:
     """For z = 0 .. 256 empty registers, 256 * sigma(z / 256); infinite for 256."""
     share = np.arange(HLL_REGISTERS) / HLL_REGISTERS
@@ -77,13 +61,13 @@ def _sigma() -> F64:
     return np.append(total, np.inf) * HLL_REGISTERS
 
 
-_EMPTY = _sigma()
+EMPTY = _sigma()
+SCALE = HLL_REGISTERS**2 / (2 * np.log(2))
 
 
 def estimate(filled: I64, inverse: F64) -> F64:
     """float64[n]: number of keys, from how many registers are filled and the sum of 2^-rank over these."""
-    scale = HLL_REGISTERS**2 / (2 * np.log(2))
-    count: F64 = scale / (_EMPTY[HLL_REGISTERS - filled] + inverse)
+    count: F64 = SCALE / (EMPTY[HLL_REGISTERS - filled] + inverse)
     return count
 
 

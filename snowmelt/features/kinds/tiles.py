@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from snowmelt.features.ragged import F64, I64, Array, Ragged, firsts
+from snowmelt.features.ragged import F64, I64, Array, firsts
 from snowmelt.features.sections import Section
 
 WORDS = 2
@@ -42,20 +42,6 @@ def reduce(sections: Sequence[Section], cells: I64, columns: tuple[Array, ...]) 
 def first_tile(as_of_ms: T, window_ms: int, hop_ms: int) -> T:
     """The first tile of a window: the first that began after as_of - window."""
     return (as_of_ms - window_ms) // hop_ms + 1
-
-
-def finish(section: Section, state: Ragged, window_ms: int, as_of_ms: int) -> F64:
-    """float64[C]: the window's value of each cell at an instant; ``NEUTRAL`` where it holds nothing."""
-    tiles, values = state.columns
-    neutral = NEUTRAL[section.combine]
-    if section.hop_ms:
-        inside = (tiles >= first_tile(as_of_ms, window_ms, section.hop_ms)) & (tiles <= as_of_ms // section.hop_ms)
-        values = np.where(inside, values, neutral)
-    result = np.full(len(state.offsets) - 1, neutral)
-    filled = state.offsets[1:] > state.offsets[:-1]
-    if len(values):
-        result[filled] = _REDUCE[section.combine].reduceat(values, state.offsets[:-1][filled])
-    return result
 
 
 def encode(columns: tuple[Array, ...]) -> Array:
