@@ -20,7 +20,7 @@ VERBS = {
     "load": ("load", "Send a data set through Kafka"),
     "recommend": ("recommend", "A slate for a user or an anonymous session"),
     "event": ("event", "Record something that a user did"),
-    "train": ("train", "Train a release, evaluate it, publish it, activate it if it is good enough"),
+    "train": ("train", "Train, evaluate and publish a release; activate it if it is good"),
     "evaluate": ("evaluate", "Measure quality by a fixed protocol"),
     "releases": ("releases", "List, activate, roll back"),
     "rebuild": ("rebuild", "Make the online state anew from the lake"),

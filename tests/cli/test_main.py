@@ -1,0 +1,84 @@
+"""What the command line says to what it cannot do: one line, what to do about it, and the right exit code."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snowmelt.cli.main import VERBS
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def run(*words: str, state: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_")}
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "snowmelt.cli.main", *words],
+        env={**kept, "COLUMNS": "80", "SNOWMELT_STATE_DIR": str(state), **environ},
+        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+TABLE = [
+    (("staus",), 2, "staus is not a verb; did you mean status?"),
+    (("trace",), 2, "Missing argument"),
+    (("trace", "0" * 32), 1, "no span of trace"),
+    (("recommend", "1", "--kk", "3"), 2, "No such option"),
+    (("recommend", "1"), 78, "start the gateway once"),
+    (("event", "i1", "--user", "u1"), 78, "start the gateway once"),
+    (("status",), 69, ""),
+    (("rebuild", "offline"), 2, "did you mean online?"),
+    (("rebuild", "online"), 1, "run `feast apply`"),
+    (("load", "nowhere.parquet"), 65, "nowhere.parquet: there is no such file or folder"),
+    (("up", "--broker", "rabbit"), 2, "rabbit"),
+    (("evaluate", "retail-week"), 2, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"), TABLE, ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
+def test_what_cannot_be_done(words: tuple[str, ...], code: int, said: str, tmp_path: Path) -> None:
+    done = run(*words, state=tmp_path / "state")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    done = run("status", state=tmp_path, SNOWMELT_KAFKA_BOOTSTRP="x")
+    assert done.returncode == 78
+    assert "SNOWMELT_KAFKA_BOOTSTRP is not a setting; did you mean SNOWMELT_KAFKA_BOOTSTRAP?" in done.stderr
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 14317))
+        taken.listen()
+        done = run("up", state=tmp_path / "state")
+    assert done.returncode == 69
+    assert len(done.stderr.splitlines()) == 1
+    assert "is taken by another process" in done.stderr
+
+
+def test_nothing_running_is_no_error_to_stop(tmp_path: Path) -> None:
+    done = run("down", state=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "nothing runs here\n")
+
+
+def test_help_names_every_verb_within_80_columns(tmp_path: Path) -> None:
+    done = run("--help", state=tmp_path)
+    assert done.returncode == 0
+    assert all(f"\n  {verb} " in done.stdout for verb in VERBS)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str, tmp_path: Path) -> None:
+    done = run(verb, "--help", state=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"snowmelt {verb}" in done.stdout
