@@ -16,6 +16,7 @@ from snowmelt.featurestore.change_feed import ChangeFeed, Changes
 from snowmelt.featurestore.connection import connect
 from snowmelt.featurestore.generations import check_views
 from snowmelt.featurestore.item_content import ItemContent
+from snowmelt.featurestore.item_statistics import ItemStatistics
 
 CONTENT_VIEW = "item_content"
 STATISTICS_VIEW = "item_stats"
@@ -27,9 +28,8 @@ _LOG = logging.getLogger(__name__)
 class ItemReplica:
     """A snapshot, then the changes, ten times a second, in a thread of its own; an ItemSource.
 
-    Content is a value that is replaced as a whole; statistics are kept as packed states and finished when asked, so
-    that windows fall although nothing changes. Where Redis is away the last known items go on serving, and ``age_ms``
-    says so.
+    Content is a value that is replaced as a whole; statistics are finished when asked, so that windows fall although
+    nothing changes. Where Redis is away the last known items go on serving, and ``age_ms`` says so.
     """
 
     def __init__(self, url: str, views: CompiledViews, tenant: str = DEFAULT_TENANT, timeout_s: float = 1.0) -> None:
@@ -37,9 +37,9 @@ class ItemReplica:
         self._feed = ChangeFeed(self._client, (CONTENT_VIEW, STATISTICS_VIEW), tenant)
         self._views_hash = views.hash
         self._content_view = views.views[CONTENT_VIEW]
-        self._statistics_view = views.views[STATISTICS_VIEW]
+        self._statistics_view, self._tenant = views.views[STATISTICS_VIEW], tenant
         self._content = ItemContent.empty()
-        self._states: dict[str, bytes] = {}
+        self._statistics = ItemStatistics(self._statistics_view, tenant)
         self._read_at: float | None = None
         self._callbacks: list[Callable[[Keys], None]] = []
         self._stop = threading.Event()
@@ -73,11 +73,7 @@ class ItemReplica:
 
     def statistics(self, keys: Keys, as_of_ms: int) -> dict[str, npt.NDArray[np.float32]]:
         """Each scalar feature of the view item_stats by name, float32[n], finished at ``as_of_ms``."""
-        content, states = self._content, self._states
-        ids = content.columns.ids
-        found = [states.get(ids[row]) if row >= 0 else None for row in content.index.find(keys).tolist()]
-        finished = self._statistics_view.finish(found, as_of_ms)
-        return {name: value for name, value in finished.items() if isinstance(value, np.ndarray)}
+        return self._statistics.read(keys, as_of_ms)
 
     def _follow(self) -> None:
         while not self._stop.is_set():
@@ -95,12 +91,13 @@ class ItemReplica:
         if changes.generation:
             check_views(changes.generation, self._views_hash)
         content = ItemContent.empty() if changes.reset else self._content
-        states = {} if changes.reset else self._states
+        statistics = ItemStatistics(self._statistics_view, self._tenant) if changes.reset else self._statistics
         touched = np.empty(0, np.uint64)
         if fresh := changes.states.get(CONTENT_VIEW, ()):
             content, touched = content.updated(self._content_view, [state for _, state in fresh])
-        states.update(changes.states.get(STATISTICS_VIEW, ()))
-        self._states, self._content = states, content
+        if counted := changes.states.get(STATISTICS_VIEW, ()):
+            statistics.update(counted)
+        self._statistics, self._content = statistics, content
         if len(touched):
             for callback in self._callbacks:
                 callback(touched)
