@@ -20,6 +20,8 @@ from snowmelt.featurestore.sections import pack_spec
 READ_KEYS_MAX = 1000
 """Keys of one MGET: Redis serves nobody else meanwhile."""
 
+SCRIPTS = ("merge.lua", "apply.lua")
+
 
 @dataclass(frozen=True)
 class Counters:
@@ -68,7 +70,7 @@ class StateStore:
         self._generation = generation
         self._view_names = tuple(views.views)
         self._specs = tuple(pack_spec(view.sections) for view in views.views.values())
-        self._script = resources.files(__package__).joinpath("apply.lua").read_text()
+        self._script = "\n".join(resources.files(__package__).joinpath(name).read_text() for name in SCRIPTS)
         self._sha = ""
         self._epoch = uuid.uuid4().hex
 
