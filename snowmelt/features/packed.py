@@ -44,19 +44,24 @@ def _numbers(words, places, asks, as_of_ms, out):  # type: ignore[no-untyped-def
     """Answers each of ``asks`` for all rows; False where a section does not hold whole records."""
     values, spans = out
     spans[:, 0], spans[:, 1] = _BEFORE_ALL, _AFTER_ALL
-    for number in range(len(asks)):
-        section, what, hop_ms, window_ms, column = asks[number]
-        own, into = places[section], (values[:, column], spans)
+    first, stop = 0, 0
+    while first < len(asks):
+        section, what, column = asks[first, 0], asks[first, 1], asks[first, 4]
+        while stop < len(asks) and asks[stop, 0] == section:
+            stop += 1
+        own = places[section]
         if np.any(own[1] % _RECORD_BYTES[what] != 0):
             return False
         if what == DECAYED:
             _decayed(words, own, values[:, column], values[:, column + 1])
-        elif what == DISTINCT:
-            _distinct(words, own, window_ms, as_of_ms, into)
         elif what == LAST:
-            _last(words, own, as_of_ms, into)
+            _last(words, own, as_of_ms, (values[:, column], spans))
+        elif what == DISTINCT:
+            for ask in range(first, stop):
+                _distinct(words, own, asks[ask, 3], as_of_ms, (values[:, asks[ask, 4]], spans))
         else:
-            _window(words, own, (what, hop_ms, window_ms), as_of_ms, into)
+            _windows(words, own, asks[first:stop], as_of_ms, out)
+        first = stop
     return True
 
 
@@ -84,38 +89,37 @@ def _walk(words, starts, lengths, fixed, places):  # type: ignore[no-untyped-def
 
 
 @numba.njit(nogil=True, cache=True)
-def _window(words, places, ask, as_of_ms, out):  # type: ignore[no-untyped-def]
-    """The tiles of a window, combined from the newest on; a tile comes in where it begins and falls out a window on."""
-    (into, spans), (what, hop_ms, window_ms) = out, ask
-    first_tile, last_tile = np.int64(0), _AFTER_ALL
-    if hop_ms:
-        first_tile, last_tile = (as_of_ms - window_ms) // hop_ms + 1, as_of_ms // hop_ms
-    for row in range(len(into)):
-        begin, count = places[0, row] >> 2, places[1, row] >> 4
-        since, until = spans[row, 0], spans[row, 1]
+def _windows(words, places, asks, as_of_ms, out):  # type: ignore[no-untyped-def]
+    """A section's windows, the shortest first: each goes on from the tiles of the one before, from new to old.
+
+    A tile comes in where it begins, and falls out of a window where it began a window ago.
+    """
+    values, spans = out
+    what, hop_ms = asks[0, 1], asks[0, 2]
+    last_tile = as_of_ms // hop_ms if hop_ms else _AFTER_ALL
+    first_tiles = np.zeros(len(asks), np.int64)
+    for ask in range(len(asks) if hop_ms else 0):
+        first_tiles[ask] = (as_of_ms - asks[ask, 3]) // hop_ms + 1
+    for row in range(len(values)):
         value = np.inf if what == MIN else -np.inf if what == MAX else 0.0
-        while count:
-            word = begin + 4 * count - 4
-            tile = np.int64(_u64(words[word], words[word + 1]))
-            if tile < first_tile:
-                since = max(since, tile * hop_ms + window_ms)
-                break
-            count -= 1
-            if tile > last_tile:
-                until = min(until, tile * hop_ms)
-                continue
-            if hop_ms:
-                since = max(since, tile * hop_ms)
-                leaves = tile * hop_ms + window_ms
-                until = min(until, leaves)
-            number = _f64(words[word + 2], words[word + 3])
-            if what == ADD:
-                value += number
-            elif what == MIN:
-                value = min(value, number)
-            else:
-                value = max(value, number)
-        into[row] = value
+        since, until = spans[row, 0], spans[row, 1]
+        begin, word = places[0, row] >> 2, ((places[0, row] + places[1, row]) >> 2) - 4
+        while word >= begin and np.int64(_u64(words[word], words[word + 1])) > last_tile:
+            until = min(until, np.int64(_u64(words[word], words[word + 1])) * hop_ms)
+            word -= 4
+        if hop_ms and word >= begin:
+            since = max(since, np.int64(_u64(words[word], words[word + 1])) * hop_ms)
+        newest = word
+        for ask in range(len(asks)):
+            while word >= begin and np.int64(_u64(words[word], words[word + 1])) >= first_tiles[ask]:
+                number = _f64(words[word + 2], words[word + 3])
+                value = min(value, number) if what == MIN else max(value, number) if what == MAX else value + number
+                word -= 4
+            values[row, asks[ask, 4]] = value
+            if hop_ms and word >= begin:
+                since = max(since, np.int64(_u64(words[word], words[word + 1])) * hop_ms + asks[ask, 3])
+            if hop_ms and word < newest:
+                until = min(until, np.int64(_u64(words[word + 4], words[word + 5])) * hop_ms + asks[ask, 3])
         spans[row, 0], spans[row, 1] = since, until
 
 

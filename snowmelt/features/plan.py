@@ -40,7 +40,7 @@ class Plan:
         features: in the view's order.
         groups, sections: all of the view.
         columns: the column of each (section, window_ms) that is a number; of a decayed sum the next one is its time.
-        asks: int64[a, 5]: section, what (see ``ASKED``), hop_ms, window_ms, column.
+        asks: int64[a, 5]: section, what (see ``ASKED``), hop_ms, window_ms, column; sorted.
         width: how many columns there are.
         decoded: the places of the groups that hold lists.
     """
@@ -96,7 +96,7 @@ def plan(groups: tuple[Group, ...], features: tuple[Feature, ...]) -> Plan:
                 width += 2 if sections[index].kind == "decayed" else 1
     asks = [
         (index, ASKED.index(sections[index].combine or sections[index].kind), sections[index].hop_ms, window, column)
-        for (index, window), column in columns.items()
+        for (index, window), column in sorted(columns.items())
     ]
     decoded = tuple(n for n, g in enumerate(groups) if not listed.isdisjoint(range(g.start, g.stop)))
     return Plan(features, groups, sections, columns, np.array(asks, np.int64).reshape(-1, 5), width, decoded)
