@@ -79,6 +79,8 @@ class Producer:
     ) -> Future[Delivery]:
         """Queues one record; the future holds its place in Kafka, or SnowmeltError UNAVAILABLE."""
         future: Future[Delivery] = Future()
+        # A record on its way cannot be called back: whoever waits may give up, the delivery still has where to go.
+        future.set_running_or_notify_cancel()
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             partition, offset = message.partition(), message.offset()
