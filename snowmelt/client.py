@@ -30,8 +30,12 @@ def token_of(tokens_path: str | Path, role: Role) -> str:
 
 
 class _Connection:
-    def __init__(self, target: str, token: str, timeout_s: float) -> None:
-        self._channel = grpc.insecure_channel(target, options=OPTIONS)
+    def __init__(self, target: str, token: str, timeout_s: float, root_certificate: bytes | None = None) -> None:
+        if root_certificate is None:
+            self._channel = grpc.insecure_channel(target, options=OPTIONS)
+        else:
+            credentials = grpc.ssl_channel_credentials(root_certificate)
+            self._channel = grpc.secure_channel(target, credentials, options=OPTIONS)
         self._metadata = (("authorization", f"Bearer {token}"),)
         self._timeout_s = timeout_s
 
@@ -58,10 +62,18 @@ class Client(_Connection):
     Args:
         token: of role public; ``token_of`` reads it from an installation's file.
         timeout_s: for one call; a recommendation's own budget is its ``timeout_ms``.
+        root_certificate: PEM bytes that the gateway's certificate is verified with; None: without TLS.
     """
 
-    def __init__(self, target: str = GATEWAY, *, token: str, timeout_s: float = 5.0) -> None:
-        super().__init__(target, token, timeout_s)
+    def __init__(
+        self,
+        target: str = GATEWAY,
+        *,
+        token: str,
+        timeout_s: float = 5.0,
+        root_certificate: bytes | None = None,
+    ) -> None:
+        super().__init__(target, token, timeout_s, root_certificate)
         self._stub = gateway_pb2_grpc.GatewayServiceStub(self._channel)
 
     def recommend(

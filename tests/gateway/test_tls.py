@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from snowmelt.api.gateway.v1 import gateway_pb2, gateway_pb2_grpc
+from snowmelt.client import Client
 from snowmelt.runtime.auth import Role
 from tests.fixtures.redis import RedisServer
 from tests.gateway.house import House
@@ -46,6 +47,9 @@ def test_both_doors_speak_tls(
             stub = gateway_pb2_grpc.GatewayServiceStub(channel)
             request = gateway_pb2.RecommendRequest(user_id="u")
             assert stub.Recommend(request, timeout=5, metadata=(("authorization", token),)).request_id
+        public = house.tokens.of(Role.PUBLIC)
+        with Client(f"localhost:{rpc}", token=public, root_certificate=cert.read_bytes()) as client:
+            assert client.recommend("u").request_id
         with grpc.insecure_channel(f"localhost:{rpc}") as channel, pytest.raises(grpc.RpcError) as caught:
             gateway_pb2_grpc.GatewayServiceStub(channel).Recommend(request, timeout=5)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
