@@ -54,21 +54,34 @@ class StateSink:
             found[place] = self._ends[place] = min(self._fences[place])
         return found
 
-    def write(self, batch: Batch, decoded: Decoded, kept: Any, outcomes: Mapping[Place, Outcome]) -> None:  # noqa: ARG002
-        """Applies the batch, in each bucket what lies at or beyond its fence.
+    def prepare(
+        self,
+        batch: Batch,
+        decoded: Decoded,
+        kept: Any,
+        outcomes: Mapping[Place, Outcome],  # noqa: ARG002
+    ) -> Callable[[], None]:
+        """Folds the batch; the returned call applies it, in each bucket what lies at or beyond its fence.
 
-        Raises:
-            MovedError: the store is elsewhere than this process left it; each bucket's write is in or not, whole.
-            SnowmeltError: UNAVAILABLE.
+        That raises MovedError where the store is elsewhere than this process left it (each bucket's write is in or not,
+        whole), and SnowmeltError UNAVAILABLE. The batch before may still be on its way while this one is folded: it
+        moves no fence beyond its own end, so what is left out of the fold does not depend on it.
         """
-        writes = []
-        for place, end in batch.ends.items():
-            rows = kept.filter(pc.equal(kept["partition"], place[1])) if len(batch.ends) > 1 else kept
-            writes += self._writes(place, end, self._deltas(place, rows), self._counters(place, batch, decoded, rows))
-        self._crash.passing("before_redis")
-        self.apply(writes)
-        self._crash.passing("after_redis")
-        self._ends.update(batch.ends)
+        rows, deltas = {}, {}
+        for place in batch.ends:
+            rows[place] = kept.filter(pc.equal(kept["partition"], place[1])) if len(batch.ends) > 1 else kept
+            deltas[place] = self._deltas(place, rows[place])
+
+        def write() -> None:
+            writes = []
+            for place, end in batch.ends.items():
+                writes += self._writes(place, end, deltas[place], self._counters(place, batch, decoded, rows[place]))
+            self._crash.passing("before_redis")
+            self.apply(writes)
+            self._crash.passing("after_redis")
+            self._ends.update(batch.ends)
+
+        return write
 
     def apply(self, writes: Sequence[BucketWrite]) -> None:
         """Sends writes and keeps the fences that come back."""
@@ -92,21 +105,24 @@ class StateSink:
         if writes:
             self.apply(writes)
 
-    def follow(self) -> bool:
+    def exchanged(self) -> bool:
+        """Whether another generation is live. Raises SnowmeltError UNAVAILABLE."""
+        return self.store.current_generation() != self.store.generation
+
+    def follow(self) -> None:
         """Moves to the live generation; after a rebuild with other views these are loaded anew.
 
         Raises:
             SnowmeltError: UNAVAILABLE; FEATURES_MISMATCH where the compiled views are not those of the generation.
         """
         try:
-            return self.store.follow()
+            self.store.follow()
         except SnowmeltError as error:
             if error.reason is not Reason.FEATURES_MISMATCH:
                 raise
-        self.store.close()
-        self.store = self._open()
-        self.store.follow()
-        return True
+            self.store.close()
+            self.store = self._open()
+            self.store.follow()
 
     def _rows(self, topic: str, table: pa.Table) -> Rows:
         if topic == topics.EVENTS:

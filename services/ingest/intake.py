@@ -146,8 +146,15 @@ class Intake:
             moved, self._moved = self._moved & self._places, set()
         if not moved:
             return
+        try:
+            begun = self._lane.begin(sorted(moved))
+        except SnowmeltError as error:
+            self.trouble = error.detail
+            with self._moved_lock:
+                self._moved |= moved
+            return
         starts = {}
-        for place, position in self._lane.begin(sorted(moved)).items():
+        for place, position in begun.items():
             start = self._start(place, position)
             if start is not None:
                 starts[place] = start
@@ -175,26 +182,24 @@ class Intake:
             now = time.monotonic()
             if now - followed > FOLLOW_S:
                 followed = now
-                self._try(self._follow)
+                self._try(self._lane.follow)
             records.sort(key=lambda each: each.topic)
             for _, group in groupby(records, key=lambda each: each.topic):
                 self._write_topic(list(group))
             if ending or now - beaten > BEAT_S:
                 beaten = now
-                self._try(self._lane.sink.beat)
+                self._try(self._lane.beat)
+            elif not records:
+                self._try(self._lane.settle)
             if ending and not len(self.buffer):
                 return
 
     def _write_topic(self, records: list[Records]) -> None:
         wait_s = 0.05
         while not self._try(lambda: self._lane.take(records)):
-            if self._ending.wait(wait_s):
+            if self.trouble and self._ending.wait(wait_s):
                 return
             wait_s = min(RETRY_MAX_S, wait_s * 2)
-
-    def _follow(self) -> None:
-        if self._lane.sink.follow():
-            raise MovedError(self._places, "the online store has another generation")
 
     def _try(self, work: Callable[[], object]) -> bool:
         try:
@@ -204,6 +209,8 @@ class Intake:
             self.buffer.hold(error.places)
             with self._moved_lock:
                 self._moved |= set(error.places)
+            self.trouble = ""
+            return False
         except SnowmeltError as error:
             if self.trouble != error.detail:
                 _LOG.error("the sink does not take records: %s", error.detail)

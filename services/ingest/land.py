@@ -41,27 +41,32 @@ class LakeSink:
             found |= {key[1:]: progress[key].next_offset if key in progress else 0 for key in mine}
         return found
 
-    def write(self, batch: Batch, decoded: Decoded, kept: Any, outcomes: Mapping[Place, Outcome]) -> None:
-        """Commits the batch.
+    def prepare(
+        self, batch: Batch, decoded: Decoded, kept: Any, outcomes: Mapping[Place, Outcome]
+    ) -> Callable[[], None]:
+        """What commits the batch.
 
-        Raises:
-            MovedError: another writer has moved a partition; nothing was written.
-            SnowmeltError: UNAVAILABLE.
+        The returned call raises MovedError where another writer has moved a partition (nothing was written), and
+        SnowmeltError UNAVAILABLE.
         """
         incarnation = self._incarnations[batch.topic]
-        starts = {place: int(batch.starts[place]) for place in batch.ends}
         ranges = [
-            Range(incarnation, *place, starts[place], end, outcomes[place].duplicates, outcomes[place].dead)
+            Range(incarnation, *place, batch.starts[place], end, outcomes[place].duplicates, outcomes[place].dead)
             for place, end in batch.ends.items()
         ]
+        dead = dead_rows(batch, decoded.verdicts, incarnation) if decoded.verdicts else None
+        return lambda: self._write(TOPIC_TABLES[batch.topic], kept, dead, ranges)
+
+    def _write(self, table: str, kept: Any, dead: Any, ranges: list[Range]) -> None:
         try:
-            if decoded.verdicts:
-                self._lake.append(DEAD_LETTERS, dead_rows(batch, decoded.verdicts, incarnation), ranges)
+            if dead is not None:
+                self._lake.append(DEAD_LETTERS, dead, ranges)
             self._crash.passing("before_commit")
-            self.commit(TOPIC_TABLES[batch.topic], kept, ranges)
+            self.commit(table, kept, ranges)
             self._crash.passing("after_commit")
         except FencedError as error:
-            raise MovedError(batch.ends, f"another writer is at work: {error}") from error
+            places = [(each.topic, each.partition) for each in ranges]
+            raise MovedError(places, f"another writer is at work: {error}") from error
 
     def commit(self, table: str, rows: Any, ranges: list[Range]) -> None:
         """Rows and the ends of their ranges, together or not at all."""
@@ -70,6 +75,9 @@ class LakeSink:
     def beat(self) -> None:
         """Delta has no idle parts."""
 
-    def follow(self) -> bool:
+    def exchanged(self) -> bool:
         """The lake is never exchanged."""
         return False
+
+    def follow(self) -> None:
+        """There is no other lake."""

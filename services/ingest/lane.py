@@ -1,22 +1,42 @@
 """What both lanes do with records of one topic: decode, judge, drop duplicates, write with the offsets' ends."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
 from services.ingest.batch import Batch, batch_of
 from services.ingest.decode import ID_COLUMNS, Decoded, decode
-from services.ingest.ports import History, Outcome, Sink
+from services.ingest.ports import History, MovedError, Outcome, Sink
 from services.ingest.traces import Traces
 from services.ingest.window import WINDOW_OFFSETS, Window
 from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys
 from snowmelt.runtime.kafka.consumer import Place, Records
 from snowmelt.runtime.metrics import RECORDS
 
+_RECORDED = {"applied": "applied", "duplicate": "duplicates", "dead": "dead"}
+
+
+@dataclass
+class _Write:
+    """A batch on its way into the sink; ``future`` is None where it must be sent again."""
+
+    topic: str
+    ends: dict[Place, int]
+    outcomes: Mapping[Place, Outcome]
+    work: Callable[[], None]
+    future: Future[None] | None = None
+
 
 class Lane:
-    """Positions and duplicate windows of the places that this process reads; safe to call from two threads."""
+    """Positions and duplicate windows of the places that this process reads; safe to call from two threads.
+
+    One batch may be on its way into the sink while the next is decoded. Whatever it comes to is told by the next call:
+    places that have moved are dropped here until they ``begin`` again.
+    """
 
     def __init__(self, name: str, sink: Sink, history: History, incarnations: Mapping[str, str]) -> None:
         self.name = name
@@ -24,52 +44,124 @@ class Lane:
         self._history = history
         self._incarnations = incarnations
         self._lock = threading.Lock()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="sink")
+        self._write: _Write | None = None
+        self._moved: set[Place] = set()
         self._positions: dict[Place, int] = {}
+        self._taken: dict[Place, int] = {}
         self._windows: dict[Place, Window] = {}
 
     def begin(self, places: Sequence[Place]) -> dict[Place, int]:
-        """Reads from the sink where each place goes on, and its duplicate window back."""
+        """Reads from the sink where each place goes on, and its duplicate window back.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
         with self._lock:
+            try:
+                self._settle()
+            except MovedError as error:
+                self._moved.update(error.places)
             found = self.sink.next_offsets(places)
             for place, offset in found.items():
                 self._windows[place] = self._read_back(place, offset)
-                self._positions[place] = offset
+                self._positions[place] = self._taken[place] = offset
+            self._moved.difference_update(places)
             return found
 
     def positions(self) -> dict[Place, int]:
-        """The next offset of each place."""
+        """The next offset of each place in the sink."""
         with self._lock:
             return dict(self._positions)
 
     def forget(self, places: Sequence[Place]) -> None:
         """Drops what belongs to places that another process reads now."""
         with self._lock:
-            for place in places:
-                self._positions.pop(place, None)
-                self._windows.pop(place, None)
+            self._drop(places)
 
-    def take(self, records: Sequence[Records]) -> Batch | None:
-        """Writes records of one topic, passing over those before a place's position and those of others' places.
+    def take(self, records: Sequence[Records]) -> None:
+        """Decodes records of one topic and begins to write them, once the batch before them is in.
+
+        Passes over those before a place's position and those of others' places.
 
         Raises:
-            MovedError: the sink is elsewhere: ``begin`` the places again.
+            MovedError: the sink is elsewhere: ``begin`` these places again, and give the records of others again.
             SnowmeltError: UNAVAILABLE; the same records can be given again.
         """
         with self._lock:
-            mine = [each for each in records if (each.topic, each.partition) in self._positions]
-            batch = batch_of(mine, self._positions) if mine else None
+            mine = [each for each in records if (each.topic, each.partition) in self._taken]
+            batch = batch_of(mine, self._taken) if mine else None
             if batch is None or not len(batch):
-                return None
-            with Traces(self.name, batch) as traces:
+                return
+            with ExitStack() as opened:
+                traces = opened.enter_context(Traces(self.name, batch))
                 decoded = decode(batch, self._incarnations[batch.topic], self.sink.event_types())
                 outcomes, kept = self._judge(batch, decoded)
-                with traces.writing():
-                    self.sink.write(batch, decoded, kept, outcomes)
-            self._positions.update(batch.ends)
-        for name in ("applied", "duplicates", "dead"):
-            label = {"duplicates": "duplicate"}.get(name, name)
-            RECORDS.labels(self.name, batch.topic, label).inc(sum(getattr(each, name) for each in outcomes.values()))
-        return batch
+                work = self.sink.prepare(batch, decoded, kept, outcomes)
+                self._settle()
+                self._write = _Write(batch.topic, batch.ends, outcomes, _traced(work, traces, opened.pop_all()))
+                self._write.future = self._writer.submit(self._write.work)
+            self._taken.update(batch.ends)
+
+    def settle(self) -> None:
+        """Waits until everything taken is in the sink. Raises as ``take`` does."""
+        with self._lock:
+            self._settle()
+
+    def beat(self) -> None:
+        """Keeps the offsets of idle parts of the sink near the end of the log. Raises as ``take`` does."""
+        with self._lock:
+            self._settle()
+            with self._dropping():
+                self.sink.beat()
+
+    def follow(self) -> None:
+        """Goes to the other sink where this one was exchanged for it.
+
+        Raises:
+            MovedError: it was; all places begin again.
+            SnowmeltError: UNAVAILABLE.
+        """
+        with self._lock:
+            if not self.sink.exchanged():
+                return
+            self._settle()
+            self.sink.follow()
+            with self._dropping():
+                raise MovedError(self._positions, "the sink was exchanged for another")
+
+    def _settle(self) -> None:
+        with self._dropping():
+            if self._moved:
+                places, self._moved = self._moved, set()
+                raise MovedError(places, f"the sink is elsewhere: {sorted(places)}")
+            if self._write is None:
+                return
+            write, future = self._write, self._write.future or self._writer.submit(self._write.work)
+            write.future = None
+            try:
+                future.result()
+            except MovedError:
+                self._write = None
+                raise
+            self._write = None
+            self._positions.update({place: end for place, end in write.ends.items() if place in self._positions})
+        for outcome, count in _RECORDED.items():
+            number = sum(getattr(each, count) for each in write.outcomes.values())
+            RECORDS.labels(self.name, write.topic, outcome).inc(number)
+
+    @contextmanager
+    def _dropping(self) -> Iterator[None]:
+        try:
+            yield
+        except MovedError as error:
+            self._drop(error.places)
+            raise
+
+    def _drop(self, places: Sequence[Place]) -> None:
+        for place in places:
+            for known in (self._positions, self._taken, self._windows):
+                known.pop(place, None)
 
     def _judge(self, batch: Batch, decoded: Decoded) -> tuple[dict[Place, Outcome], object]:
         kept = np.ones(len(decoded.rows), np.bool_)
@@ -100,3 +192,12 @@ class Lane:
             if decoded.keys is not None:
                 window.keep(decoded.keys, batch.offsets[decoded.places])
         return window
+
+
+def _traced(work: Callable[[], None], traces: Traces, opened: ExitStack) -> Callable[[], None]:
+    def write() -> None:
+        with traces.writing():
+            work()
+        opened.close()
+
+    return write

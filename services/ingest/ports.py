@@ -1,6 +1,6 @@
 """What the pipeline needs of the world, in its own words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,14 +57,23 @@ class Sink(Protocol):
     def next_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
         """Where each place goes on; 0 where nothing of it was written."""
 
-    def write(self, batch: Batch, decoded: Decoded, kept: pa.Table, outcomes: Mapping[Place, Outcome]) -> None:
-        """Writes a batch's kept rows and its ends together. Raises MovedError; nothing of a moved place is written."""
+    def prepare(
+        self, batch: Batch, decoded: Decoded, kept: pa.Table, outcomes: Mapping[Place, Outcome]
+    ) -> Callable[[], None]:
+        """What writes a batch's kept rows and its ends together, to be called once the batch before it is in.
+
+        Only the returned call may raise: MovedError, where nothing of a moved place is written, or UNAVAILABLE; it can
+        then be called again.
+        """
 
     def beat(self) -> None:
         """Keeps the offsets of idle parts of the sink near the end of the log."""
 
-    def follow(self) -> bool:
-        """Looks whether the sink was exchanged for another; true: every place begins anew."""
+    def exchanged(self) -> bool:
+        """Whether the sink was exchanged for another; may be asked while a batch is being written."""
+
+    def follow(self) -> None:
+        """Goes to the other; every place begins anew."""
 
     def event_types(self) -> tuple[str, ...]:
         """The event types that are declared now."""
