@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Rig:
         self.lake.create()
         self.store = self._store()
         self._lanes: list[subprocess.Popen[bytes]] = []
+        self._ops: dict[str, str] = {}
 
     def __enter__(self) -> "Rig":
         return self
@@ -85,13 +87,29 @@ class Rig:
             "SNOWMELT_REDIS_URL": self.redis_url,
             "SNOWMELT_INGEST_LANE": lane,
             "SNOWMELT_INGEST_ASSIGNMENT": "all",
-            "SNOWMELT_INGEST_OPS_ADDRESS": f"127.0.0.1:{free_port()}",
+            "SNOWMELT_INGEST_OPS_ADDRESS": self._ops.setdefault(lane, f"127.0.0.1:{free_port()}"),
         }
         environ |= {f"SNOWMELT_INGEST_{key.upper()}": str(value) for key, value in settings.items()}
         with (self.folder / f"{lane}.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-P", "-m", module], env=environ, stdout=log, stderr=log)
         self._lanes.append(process)
         return process
+
+    def wait_ready(self, lane: str, seconds: float = 60) -> None:
+        """Waits until the lane that was started last says that it reads.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+
+        def ready() -> bool:
+            try:
+                with urllib.request.urlopen(f"http://{self._ops[lane]}/readyz", timeout=5) as answer:
+                    return int(answer.status) == 200
+            except OSError:
+                return False
+
+        until(ready, seconds, f"{lane} did not start")
 
     def log(self, lane: str) -> str:
         """The end of what a lane has logged."""
