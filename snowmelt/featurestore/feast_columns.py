@@ -15,10 +15,9 @@ Column = npt.NDArray[np.float32] | Sequence[Any]
 def python_values(column: Column) -> list[Any]:
     """n plain Python values as ``to_dict`` gives them: None where absent, 64-bit keys as signed integers."""
     if isinstance(column, np.ndarray):
-        values = column.tolist()
-        for i in np.flatnonzero(np.isnan(column)):
-            values[i] = None
-        return values  # type: ignore[no-any-return]
+        values: list[Any] = column.tolist()
+        absent = np.isnan(column)
+        return [None if a else v for v, a in zip(values, absent.tolist(), strict=True)] if absent.any() else values
     return [_signed(v).tolist() if isinstance(v, np.ndarray) else v for v in column]
 
 
