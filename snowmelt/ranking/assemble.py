@@ -54,19 +54,23 @@ class FeatureAssembler:
         parts = [
             _of_candidates(candidates),
             *_of_sources(candidates, self.schema.sources),
-            self._statistics(candidates.keys, as_of_ms),
+            *self._statistics(candidates.keys, as_of_ms),
             *_of_items(columns, rows, as_of_ms),
             self._of_user(user, len(candidates), as_of_ms),
             *self._categories.of(columns).affinity(rows, user.category_keys, user.category_weights),
             _log_price_ratio(columns, rows, user.price_level),
             self._likeness(user, candidates.keys, as_of_ms),
         ]
-        flat = np.concatenate([np.atleast_2d(part) for part in parts], dtype=np.float32)
+        flat = np.empty((len(self.features), len(candidates)), np.float32)
+        stop = 0
+        for part in parts:
+            start, stop = stop, stop + (1 if part.ndim == 1 else len(part))
+            flat[start:stop] = part
         return np.ascontiguousarray(flat.T)
 
-    def _statistics(self, keys: Keys, as_of_ms: int) -> Matrix:
-        found = self._items.statistics(keys, as_of_ms)
-        return np.stack([found[name] for name in self.schema.statistics]) if self.schema.statistics else _none(0, keys)
+    def _statistics(self, keys: Keys, as_of_ms: int) -> list[Matrix]:
+        found = self._items.statistics(keys, as_of_ms) if self.schema.statistics else {}
+        return [found[name] for name in self.schema.statistics]
 
     def _of_user(self, user: UserState, n: int, as_of_ms: int) -> Matrix:
         last = user.recent_times_ms.max() if len(user.recent_times_ms) else None
@@ -83,17 +87,20 @@ class FeatureAssembler:
         if not len(user.recent_keys) or not len(keys):
             return _none(3, keys)
         alike = self._similarity.between(keys, user.recent_keys)
-        known = ~np.isnan(alike)
         ages = (as_of_ms - user.recent_times_ms) / DAY_MS
         weights = np.exp2(-(ages - ages.min()) / HISTORY_HALF_LIFE_DAYS)
-        filled = np.where(known, alike, 0.0)
+        # What is not known of a recent item is missing in its whole column, of a candidate in its whole row.
+        known = np.flatnonzero(~np.isnan(alike).all(axis=0))
+        if len(known) < len(ages):
+            alike, ages, weights = alike[:, known], ages[known], weights[known]
+        total = weights.sum()
+        if not total > 0:
+            return _none(3, keys)
+        best = np.argmax(alike, axis=1)
+        most = alike[np.arange(len(keys)), best]
         # Summed by element and not by a matrix product, whose bits may depend on how many rows there are.
-        sums, totals = np.sum(filled * weights, axis=1), np.sum(known * weights, axis=1)
-        best = np.argmax(np.where(known, alike, -1.0), axis=1)
-        some = known.any(axis=1)
-        mean = np.divide(sums, totals, out=np.full(len(keys), np.nan), where=totals > 0)
-        most = np.where(some, alike[np.arange(len(keys)), best], np.nan)
-        return np.stack([mean, most, np.where(some & (most > 0), ages[best], np.nan)]).astype(np.float32)
+        mean = np.sum(alike * weights, axis=1) / total
+        return np.stack([mean, most, np.where(most > 0, ages[best], np.nan)]).astype(np.float32)
 
 
 def _none(count: int, keys: Keys) -> Matrix:
@@ -108,16 +115,13 @@ def _of_candidates(candidates: Candidates) -> Matrix:
 def _of_sources(candidates: Candidates, sources: tuple[str, ...]) -> tuple[Matrix, Matrix]:
     """Scores as shares of the source's best of the request, and ranks; float32[S, n], NaN where it did not propose."""
     scores, ranks = _none(len(sources), candidates.keys), _none(len(sources), candidates.keys)
-    if not len(candidates):
-        return scores, ranks
-    for place, name in enumerate(sources):
-        if name not in candidates.sources:
-            continue
-        column = candidates.sources.index(name)
-        score, rank = candidates.scores[:, column], candidates.ranks[:, column]
-        best = np.max(np.abs(score), initial=0.0, where=~np.isnan(score))
-        scores[place] = score / best if best > 0 else score
-        ranks[place] = np.where(rank > 0, rank.astype(np.float32), MISSING)
+    asked = [(sources.index(name), column) for column, name in enumerate(candidates.sources) if name in sources]
+    if asked and len(candidates):
+        places, columns = (list(side) for side in zip(*asked, strict=True))
+        score, rank = candidates.scores.T[columns], candidates.ranks.T[columns]
+        best = np.fmax.reduce(np.abs(score), axis=1, initial=0.0)
+        scores[places] = score / np.where(best > 0, best, 1)[:, None]
+        ranks[places] = np.where(rank > 0, rank, MISSING)
     return scores, ranks
 
 
