@@ -15,6 +15,7 @@ from services.ingest.events import event_columns
 from services.ingest.messages import catalog_row, impression_row, rows_table, user_row
 from services.ingest.verdicts import Verdict, Why, gate
 from services.ingest.window import Keys
+from services.ingest.wire import read_events
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import SnowmeltError
@@ -59,26 +60,56 @@ class Decoded:
 def decode(batch: Batch, incarnation: str, event_types: Sequence[str]) -> Decoded:
     """Decodes and judges a batch; ``event_types`` are those that feature_repo declares."""
     verdicts = gate(batch)
-    messages = _parse(_KINDS[batch.topic], batch, verdicts)
-    if batch.topic == topics.EVENTS:
-        columns = event_columns(messages)
-        table = columns.table(batch, incarnation)
-        suspects = columns.broken() | _unfit_events(table, batch, event_types)
-    else:
-        suspects = np.ones(len(batch), np.bool_)
-    for i in np.flatnonzero(suspects).tolist():
-        if i not in verdicts and (verdict := judge(messages[i], batch, i, event_types)) is not None:
-            verdicts[i] = verdict
-    good = np.setdiff1d(np.arange(len(batch)), np.fromiter(verdicts, np.int64, len(verdicts)))
-    if batch.topic != topics.EVENTS:
-        name, row = _ROWS[batch.topic]
-        kept = _only(batch, good) if verdicts else batch
-        rows = rows_table(name, kept, [messages[i] for i in good.tolist()], row, incarnation)
-    else:
-        rows = table.take(good) if verdicts else table
+    judged = _events if batch.topic == topics.EVENTS else _others
+    rows, good = judged(batch, verdicts, incarnation, event_types)
     ids = ID_COLUMNS.get(batch.topic)
     keys = None if ids is None else item_keys(DEFAULT_TENANT, rows[ids].to_pylist())
     return Decoded(rows, keys, good, verdicts)
+
+
+def _events(
+    batch: Batch, verdicts: dict[int, Verdict], incarnation: str, event_types: Sequence[str]
+) -> tuple[pa.Table, I64]:
+    """Rows of the valid events and their places; most are judged as columns and never become messages."""
+    values = [b"" if value is None else value for value in batch.values]
+    for i in verdicts:
+        values[i] = b""
+    columns, odd = read_events(values)
+    table, suspects = columns.table(batch, incarnation), columns.broken()
+    places = np.flatnonzero(odd)
+    messages = dict(zip(places.tolist(), _parse(events_pb2.Event, batch, places, verdicts), strict=True))
+    if messages:
+        columns = event_columns(list(messages.values()))
+        suspects[odd] = columns.broken()
+        index = np.arange(len(batch))
+        index[odd] = len(batch) + np.arange(len(messages))
+        table = pa.concat_tables([table, columns.table(_only(batch, places), incarnation)]).take(index)
+    suspects |= _unfit_events(table, batch, event_types)
+    read = events_pb2.Event.FromString
+    for i in np.flatnonzero(suspects).tolist():
+        message = messages[i] if i in messages else read(values[i])
+        if i not in verdicts and (verdict := judge(message, batch, i, event_types)) is not None:
+            verdicts[i] = verdict
+    good = _good(batch, verdicts)
+    return table.take(good) if verdicts else table, good
+
+
+def _others(
+    batch: Batch, verdicts: dict[int, Verdict], incarnation: str, event_types: Sequence[str]
+) -> tuple[pa.Table, I64]:
+    """Rows of the valid records of another topic and their places: few enough to be looked at one by one."""
+    messages = _parse(_KINDS[batch.topic], batch, np.arange(len(batch)), verdicts)
+    for i, message in enumerate(messages):
+        if i not in verdicts and (verdict := judge(message, batch, i, event_types)) is not None:
+            verdicts[i] = verdict
+    good = _good(batch, verdicts)
+    name, row = _ROWS[batch.topic]
+    kept = _only(batch, good) if verdicts else batch
+    return rows_table(name, kept, [messages[i] for i in good.tolist()], row, incarnation), good
+
+
+def _good(batch: Batch, verdicts: dict[int, Verdict]) -> I64:
+    return np.setdiff1d(np.arange(len(batch)), np.fromiter(verdicts, np.int64, len(verdicts)))
 
 
 def judge(message: Any, batch: Batch, i: int, event_types: Sequence[str]) -> Verdict | None:
@@ -114,20 +145,17 @@ def _clients_types(event_types: Sequence[str]) -> list[str]:
     return [name for name in event_types if name != topics.IMPRESSION_TYPE]
 
 
-def _parse(kind: type[Message], batch: Batch, verdicts: dict[int, Verdict]) -> list[Any]:
-    read = kind.FromString
-    if not verdicts:
-        try:
-            return [read(value) for value in batch.values if value is not None]
-        except DecodeError:
-            pass  # which one it is, the loop below finds
-    empty, messages = kind(), []
-    for i, value in enumerate(batch.values):
-        try:
-            messages.append(empty if i in verdicts or value is None else read(value))
-        except DecodeError:
-            verdicts[i] = Verdict(Why.UNDECODABLE, f"the bytes are no {kind.DESCRIPTOR.name}")
-            messages.append(empty)
+def _parse(kind: type[Message], batch: Batch, places: I64, verdicts: dict[int, Verdict]) -> list[Any]:
+    """The messages at some places; empty ones, with a verdict, where the bytes are none."""
+    messages = []
+    for i in places.tolist():
+        message, value = kind(), batch.values[i]
+        if i not in verdicts and value is not None:
+            try:
+                message = kind.FromString(value)
+            except DecodeError:
+                verdicts[i] = Verdict(Why.UNDECODABLE, f"the bytes are no {kind.DESCRIPTOR.name}")
+        messages.append(message)
     return messages
 
 

@@ -13,8 +13,8 @@ from services.ingest.limits import Many, Number, Rule, Text, rules_of
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.lake.schemas import INSTANT, TABLES
 
-_TEXTS = ("event_id", "tenant", "user_id", "session_id", "item_id", "type", "surface", "request_id")
-_OPTIONAL = ("value", "position", "price")
+TEXTS = ("event_id", "tenant", "user_id", "session_id", "item_id", "type", "surface", "request_id")
+OPTIONAL = ("value", "position", "price")
 RULES: dict[str, Rule] = rules_of(events_pb2.Event.DESCRIPTOR)
 
 
@@ -69,10 +69,10 @@ class EventColumns:
 
 def event_columns(events: Sequence[events_pb2.Event]) -> EventColumns:
     """The columns of decoded events."""
-    texts = {name: pa.array([getattr(e, name) for e in events], pa.string()) for name in _TEXTS}
+    texts = {name: pa.array([getattr(e, name) for e in events], pa.string()) for name in TEXTS}
     return EventColumns(
         texts=texts,
-        numbers={name: _optional(events, name) for name in _OPTIONAL},
+        numbers={name: _optional(events, name) for name in OPTIONAL},
         times_ms=np.array([e.event_time_ms for e in events], np.int64),
         context=_maps([e.context for e in events]),
         categories=_lists([e.categories for e in events]),

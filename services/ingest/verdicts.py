@@ -41,14 +41,15 @@ class Verdict:
 def gate(batch: Batch) -> dict[int, Verdict]:
     """Verdicts, by row, on records that need not be decoded."""
     found: dict[int, Verdict] = {}
-    for i, (value, headers) in enumerate(zip(batch.values, batch.headers, strict=True)):
+    for i, value in enumerate(batch.values):
         if value is None:
             found[i] = Verdict(Why.TOMBSTONE, "the record has no value")
         elif not value:
             found[i] = Verdict(Why.UNDECODABLE, "the value is empty")
         elif len(value) > MAX_BYTES:
             found[i] = Verdict(Why.OVERSIZED, f"the value has {len(value)} bytes, at most {MAX_BYTES} are taken")
-        elif headers is not None and len(headers) > MAX_HEADERS:
+    for i, headers in enumerate(batch.headers):
+        if headers is not None and len(headers) > MAX_HEADERS and i not in found:
             found[i] = Verdict(Why.TOO_MANY_HEADERS, f"{len(headers)} headers, at most {MAX_HEADERS} are taken")
     return found
 
