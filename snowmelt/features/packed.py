@@ -159,7 +159,7 @@ def _distinct(words, places, window_ms, as_of_ms, out):  # type: ignore[no-untyp
             rank = key & 63
         if register >= 0:
             filled, inverse = filled + 1, inverse + _WEIGHTS[rank]
-        into[row] = SCALE / (EMPTY[HLL_REGISTERS - filled] + inverse)
+        into[row] = SCALE / (EMPTY[max(HLL_REGISTERS - filled, 0)] + inverse)
         spans[row, 0], spans[row, 1] = since, until
 
 

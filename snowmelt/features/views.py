@@ -153,8 +153,8 @@ class CompiledView:
             SnowmeltError: FEATURES_MISMATCH.
         """
         asked = self.plan(names)
-        numbers = asked.numbers(states, as_of_ms)
-        return self.values(OnlineReading(asked, numbers.values, asked.lists(states), as_of_ms), names)
+        numbers = asked.numbers(states, as_of_ms).values if asked.width else np.empty((len(states), 0))
+        return self.values(OnlineReading(asked, numbers, asked.lists(states), as_of_ms), names)
 
     def values(self, reading: Reading, names: Sequence[str] | None = None) -> Values:
         """The features (None: all) out of a reading, in the view's order."""
