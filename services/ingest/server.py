@@ -28,7 +28,7 @@ from snowmelt.runtime.telemetry import setup
 from snowmelt.runtime.validation import require_upb
 
 TOPICS = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
-FEATURE_ROWS = 40_000
+FEATURE_ROWS = 20_000
 COMPACT_S = 60.0
 
 T = TypeVar("T")

@@ -40,8 +40,8 @@ for start = 1, w, 1000 do
   call('MSET', args(writes, start, math.min(start + 999, w)))
 end
 if w > 0 then
-  local sequence = call('INCR', KEYS[2])
-  if sequence == 1 then call('HSET', KEYS[1], '!epoch', ARGV[7]) end
+  local sequence = string.format('%.0f', call('INCR', KEYS[2]))
+  if sequence == '1' then call('HSET', KEYS[1], '!epoch', ARGV[7]) end
   for view = 1, views do
     local entities = changes[view]
     local members, m = {}, 0

@@ -2,8 +2,7 @@
 --
 -- A state is, for each section, its length as a u32 and that many bytes (features/state.py). A spec has 9 bytes each,
 -- kind and float64 parameter: a add, n min, x max (tiles kept), d decayed (half-life in ms), w newest (limit),
--- r register, l last.
--- Strings are never compared with `<`: Lua compares them by the server's locale. Redis serves nobody else meanwhile.
+-- r register, l last. Strings are never compared with `<`: Lua compares them by the locale. Redis serves nobody meanwhile.
 
 local get, put = struct.unpack, struct.pack
 local sub, find, match, byte = string.sub, string.find, string.match, string.byte
@@ -250,13 +249,14 @@ local function patch(kind, s, p, stop, d, q, parameter)
     local high_d, low_d, b = get('>I4I4d', d, q)
     if high == high_d and low == low_d then return stop - 8, put('>d', a + b) end
   elseif kind == 100 then
-    local high_d, low_d, t2, b = get('>I4I4I8d', d, q)
-    for at = p, stop - 24, 24 do
-      local high, low, t1, a = get('>I4I4I8d', s, at)
-      if low == low_d and high == high_d then
-        if t1 < t2 then return at + 8, put('>I8d', t2, a * 2 ^ ((t1 - t2) / parameter) + b) end
-        return at + 16, put('>d', a + b * 2 ^ ((t2 - t1) / parameter))
-      end
+    local key = sub(d, q, q + 7)
+    local at = find(s, key, p, true)
+    while at and at < stop and (at - p) % 24 ~= 0 do at = find(s, key, at + 1, true) end
+    if at and at < stop then
+      local t1, a = get('>I8d', s, at + 8)
+      local t2, b = get('>I8d', d, q + 8)
+      if t1 < t2 then return at + 8, put('>I8d', t2, a * 2 ^ ((t1 - t2) / parameter) + b) end
+      return at + 16, put('>d', a + b * 2 ^ ((t2 - t1) / parameter))
     end
   end
 end
