@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 
+from snowmelt.features.kinds.last import HEAD_BYTES
 from snowmelt.features.kinds.register import EMPTY, RANK_BITS, SCALE
-from snowmelt.features.plan import ASKED, Plan
-from snowmelt.features.ragged import F64, I64, offsets_of
+from snowmelt.features.plan import ASKED, Numbers, Opened, Plan
+from snowmelt.features.ragged import I64, U64, offsets_of
 from snowmelt.features.sections import HLL_REGISTERS
 
 ADD, MIN, MAX, DECAYED, DISTINCT, LAST = range(len(ASKED))
@@ -24,19 +25,34 @@ _ODD, _EVEN = np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
 _0, _8, _16, _32 = np.uint64(0), np.uint64(8), np.uint64(16), np.uint64(32)
 
 
-def numbers(plan: Plan, states: Sequence[bytes], as_of_ms: int) -> tuple[F64, I64] | None:
-    """The plan's columns, float64[n, width], and spans, int64[n, 2], of n states, none of them empty.
-
-    Returns None where a state does not have the plan's sections.
-    """
+def opened(plan: Plan, states: Sequence[bytes]) -> Opened | None:
+    """n states, none of them empty; None where one does not have the plan's sections."""
     lengths = np.fromiter(map(len, states), np.int64, len(states))
     if (lengths & 3).any():
         states = [s + _PAD[len(s) % 4] for s in states]
-    words = np.frombuffer(b"".join((*states, _END)), np.uint32)
+    blob = b"".join((*states, _END))
     places = np.empty((len(plan.sections), 2, len(states)), np.int64)
-    values, spans = np.empty((len(states), plan.width)), np.empty((len(states), 2), np.int64)
-    whole = _walk(words, offsets_of((lengths + 3) & -4), lengths, plan.fixed, places)
-    return (values, spans) if whole and _numbers(words, places, plan.asks, as_of_ms, (values, spans)) else None
+    whole = _walk(np.frombuffer(blob, np.uint32), offsets_of((lengths + 3) & -4), lengths, plan.fixed, places)
+    return Opened(blob, places) if whole else None
+
+
+def numbers(plan: Plan, states: Opened, as_of_ms: int) -> Numbers | None:
+    """The plan's columns at an instant; None where a section does not hold such records."""
+    size = states.places.shape[2]
+    found = Numbers(np.empty((size, plan.width)), np.empty((size, 2), np.int64))
+    whole = _numbers(np.frombuffer(states.blob, np.uint32), states.places, plan.asks, as_of_ms, tuple(found))
+    return found if whole else None
+
+
+def records(states: Opened, section: int, width: int) -> tuple[I64, U64] | None:
+    """A section's records of ``width`` numbers each: int64[n + 1] and uint64[R, width]; None where they are others."""
+    places = states.places[section]
+    offsets = offsets_of(places[1] // (8 * width))
+    found = np.empty((offsets[-1], width), np.uint64)
+    if (places[1] % (8 * width)).any():
+        return None
+    _copy(np.frombuffer(states.blob, np.uint32), places, found.ravel())
+    return offsets, found
 
 
 @numba.njit(nogil=True, cache=True)
@@ -81,7 +97,7 @@ def _walk(words, starts, lengths, fixed, places):  # type: ignore[no-untyped-def
             size = np.int64((_u64(words[word], words[word + 1]) << np.uint64((place & 3) * 8)) >> _32)
             places[section, 0, row], places[section, 1, row] = place + 4, size
             place += 4 + size
-            if place > stop or (section < fixed and size & 7):
+            if place > stop or (size & 7 if section < fixed else 0 < size < HEAD_BYTES):
                 return False
         if place != stop:
             return False
@@ -121,6 +137,15 @@ def _windows(words, places, asks, as_of_ms, out):  # type: ignore[no-untyped-def
             if hop_ms and word < newest:
                 until = min(until, np.int64(_u64(words[word + 4], words[word + 5])) * hop_ms + asks[ask, 3])
         spans[row, 0], spans[row, 1] = since, until
+
+
+@numba.njit(nogil=True, cache=True)
+def _copy(words, places, out):  # type: ignore[no-untyped-def]
+    done = 0
+    for row in range(places.shape[1]):
+        for word in range(places[0, row] >> 2, (places[0, row] + places[1, row]) >> 2, 2):
+            out[done] = _u64(words[word], words[word + 1])
+            done += 1
 
 
 @numba.njit(nogil=True, cache=True)

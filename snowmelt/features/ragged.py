@@ -37,14 +37,6 @@ class Ragged:
         index = ranges(bounds[:, 0], bounds[:, -1] - bounds[:, 0])
         return Ragged(offsets_of(np.diff(bounds, axis=1).ravel()), tuple(c[index] for c in self.columns))
 
-    def at(self, cell: int, width: int) -> "Ragged":
-        """Cell number ``cell`` of each row."""
-        starts, stops = self.offsets[cell:-1:width], self.offsets[cell + 1 :: width]
-        if width == 1:
-            return self
-        index = ranges(starts, stops - starts)
-        return Ragged(offsets_of(stops - starts), tuple(c[index] for c in self.columns))
-
     def where(self, keep: Mask) -> "Ragged":
         """The records for which ``keep`` (bool[R]) holds."""
         kept = np.concatenate(([0], np.cumsum(keep)))

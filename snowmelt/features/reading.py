@@ -13,7 +13,7 @@ class OnlineReading:
     Args:
         plan: what is read of them.
         values: float64[n, width], the plan's numbers of the states, standing at the instant.
-        lists: the plan's decoded groups of the states, by place.
+        lists: the records of the plan's listed sections.
     """
 
     def __init__(self, plan: Plan, values: F64, lists: Mapping[int, Ragged], as_of_ms: int) -> None:
@@ -39,19 +39,15 @@ class OnlineReading:
 
     def keyed(self, section: int) -> Ragged:
         """See ``Reading``."""
-        state = self._own(section)
+        state = self._lists[section]
         keys, times, sums = state.columns
         half_life_ms = self._plan.sections[section].half_life_ms
         return Ragged(state.offsets, (keys, decayed.finish(half_life_ms, times, sums, self._as_of_ms)))
 
     def newest(self, section: int) -> Ragged:
         """See ``Reading``."""
-        return newest.finish(self._own(section), self._as_of_ms)
+        return newest.finish(self._lists[section], self._as_of_ms)
 
     def last(self, section: int) -> list[bytes | None]:
         """See ``Reading``."""
-        return last.finish(self._own(section), self._as_of_ms)
-
-    def _own(self, section: int) -> Ragged:
-        place, group = next((n, g) for n, g in enumerate(self._plan.groups) if g.start <= section < g.stop)
-        return self._lists[place].at(section - group.start, len(group.sections))
+        return last.finish(self._lists[section], self._as_of_ms)

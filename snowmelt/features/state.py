@@ -75,15 +75,6 @@ def unpack(groups: Sequence[Group], states: Sequence[bytes | None]) -> list[Ragg
     Raises:
         SnowmeltError: FEATURES_MISMATCH where a state does not have these sections.
     """
-    return list(unpack_some(groups, states, range(len(groups))).values())
-
-
-def unpack_some(groups: Sequence[Group], states: Sequence[bytes | None], wanted: Sequence[int]) -> dict[int, Ragged]:
-    """``unpack`` of the groups at some places, by place.
-
-    Raises:
-        SnowmeltError: FEATURES_MISMATCH where a state does not have these sections.
-    """
     fixed = sum(len(g.sections) for g in groups if g.kind in FIXED)
     empty = bytes(4 * (groups[-1].stop if groups else 0))
     full = [s or empty for s in states]
@@ -94,15 +85,14 @@ def unpack_some(groups: Sequence[Group], states: Sequence[bytes | None], wanted:
         raise mismatch()
     words = np.frombuffer(b"".join(padded), ">u4")
     starts, lengths = _walk(words, bounds // 4, fixed, exact=not varied)
-    parts = {}
-    for place in wanted:
-        group = groups[place]
-        if group.kind in FIXED:
-            own = slice(group.start, group.stop)
-            parts[place] = _records(group, words, starts[:, own], lengths[:, own])
-    if varied and len(groups) - 1 in wanted:
+    parts = [
+        _records(group, words, starts[:, group.start : group.stop], lengths[:, group.start : group.stop])
+        for group in groups
+        if group.kind in FIXED
+    ]
+    if varied:
         tail = (starts[:, -1] + lengths[:, -1] - bounds[:-1] // 4) * 4 if fixed else np.zeros(len(full), np.int64)
-        parts[len(groups) - 1] = _last_records(full, tail.tolist(), len(groups[-1].sections))
+        parts.append(_last_records(full, tail.tolist(), len(groups[-1].sections)))
     return parts
 
 

@@ -139,7 +139,7 @@ class CompiledView:
         """How the named features (None: all) are read; names that the view does not have are passed over."""
         key = None if names is None else tuple(names)
         if key not in self._plans:
-            self._plans[key] = plan(self.groups, tuple(f for f in self.features if key is None or f.name in key))
+            self._plans[key] = plan(self.sections, tuple(f for f in self.features if key is None or f.name in key))
         return self._plans[key]
 
     @cached_property
@@ -153,8 +153,9 @@ class CompiledView:
             SnowmeltError: FEATURES_MISMATCH.
         """
         asked = self.plan(names)
-        numbers = asked.numbers(states, as_of_ms).values if asked.width else np.empty((len(states), 0))
-        return self.values(OnlineReading(asked, numbers, asked.lists(states), as_of_ms), names)
+        opened = asked.open(states)
+        numbers = asked.numbers(opened, as_of_ms)
+        return self.values(OnlineReading(asked, numbers.values, asked.lists(opened), as_of_ms), names)
 
     def values(self, reading: Reading, names: Sequence[str] | None = None) -> Values:
         """The features (None: all) out of a reading, in the view's order."""

@@ -34,7 +34,7 @@ class ItemStatistics:
         self._index = KeyIndex()
         # Row 0 is the state of nothing; finishing it now takes the time to compile from the first request.
         self._states: list[bytes | None] = [None]
-        self._values, self._spans = self._plan.numbers([None], 0)
+        self._values, self._spans = self._plan.numbers(self._plan.open([None]), 0)
 
     def update(self, states: Sequence[tuple[str, bytes]]) -> None:
         """Takes the newest states of some items, (item_id, packed state), each item once."""
@@ -65,7 +65,7 @@ class ItemStatistics:
         return self._view.values(OnlineReading(self._plan, values, {}, as_of_ms), self._names)
 
     def _finish(self, rows: Rows, as_of_ms: int) -> None:
-        found = self._plan.numbers([self._states[row] for row in rows.tolist()], as_of_ms)
+        found = self._plan.numbers(self._plan.open([self._states[row] for row in rows.tolist()]), as_of_ms)
         self._values[rows], self._spans[rows] = found.values, found.spans
 
 

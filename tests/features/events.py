@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from snowmelt.api.events.v1.events_pb2 import Event
 from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, MINUTE_MS
+from snowmelt.features.plan import Numbers
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledView
 
@@ -48,6 +49,12 @@ def events(draw: st.DrawFn, min_size: int = 1, max_size: int = 24) -> list[Event
 def rows(chosen: Sequence[Event], view: CompiledView, offsets: Iterable[int] | None = None) -> Rows:
     """The rows of some events."""
     return Rows.from_events(chosen, view, list(range(len(chosen)) if offsets is None else offsets))
+
+
+def numbers(view: CompiledView, states: Sequence[bytes | None], as_of_ms: int) -> Numbers:
+    """The view's numbers and their spans."""
+    plan = view.plan()
+    return plan.numbers(plan.open(states), as_of_ms)
 
 
 def random_rows(view: CompiledView, size: int, entities: int, seed: int = 1, span_ms: int = 90 * DAY_MS) -> Rows:

@@ -14,7 +14,7 @@ from snowmelt.features.asof import AsOf
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
 from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS
 from snowmelt.features.views import CompiledView
-from tests.features.events import ITEMS, NOON_MS, USERS, events, rows
+from tests.features.events import ITEMS, NOON_MS, USERS, events, numbers, rows
 
 MANY = settings(
     max_examples=25,
@@ -154,12 +154,12 @@ class AggregationSuite:
         states = [*view.fold(rows(chosen, view)).states, None]
         first, last = (of(e.event_time_ms for e in chosen) for of in (min, max))
         now = data.draw(st.integers(first - HOUR_MS, last + 40 * DAY_MS))
-        values, spans = view.plan().numbers(states, now)
+        values, spans = numbers(view, states, now)
         for row, (since, until) in enumerate(spans.tolist()):
             assert since <= now < until
             inside = {max(since, 0), now, min(until, 2 * now) - 1, data.draw(st.integers(max(since, 0), now))}
             for instant in inside:
-                np.testing.assert_array_equal(view.plan().numbers([states[row]], instant).values[0], values[row])
+                np.testing.assert_array_equal(numbers(view, [states[row]], instant).values[0], values[row])
 
     @MANY
     @given(chosen=events(), data=st.data())

@@ -12,7 +12,7 @@ from snowmelt.features.compile import Declared, ViewSpec, compile_views
 from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, MINUTE_MS
 from snowmelt.features.kinds import register
 from snowmelt.features.views import CompiledView
-from tests.features.events import random_rows, rows
+from tests.features.events import numbers, random_rows, rows
 
 MIDNIGHT_MS = 1_700_006_400_000
 
@@ -51,7 +51,7 @@ def test_a_number_stands_until_a_tile_or_a_user_comes_in_or_falls_out() -> None:
     )
     for view, minute, expected in cases:
         (state,) = view.fold(rows(chosen, view)).states
-        span = view.plan().numbers([state], MIDNIGHT_MS + minute * MINUTE_MS).spans[0].tolist()
+        span = numbers(view, [state], MIDNIGHT_MS + minute * MINUTE_MS).spans[0].tolist()
         found = tuple((edge - MIDNIGHT_MS) // MINUTE_MS if edge > 0 else None for edge in span)
         assert found == expected, (view.sections[0].kind, minute)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from snowmelt.features.ragged import F64, I64, Array, Ragged, lasts
+from snowmelt.features.ragged import F64, I64, Array, Ragged, lasts, offsets_of
 from snowmelt.features.sections import Section
 
 HEAD_BYTES = 16
@@ -44,6 +44,14 @@ def boxed_numbers(values: F64) -> Array:
     """object[n]: each number as the 8 bytes of a big-endian f64."""
     blob = values.astype(">f8").tobytes()
     return boxed([blob[place : place + 8] for place in range(0, len(blob), 8)])
+
+
+def records(blob: bytes, places: Sequence[int], sizes: Sequence[int]) -> Ragged:
+    """The columns of sections that begin at such places and are so many bytes long: n cells of none or one record."""
+    held = [(place, size) for place, size in zip(places, sizes, strict=True) if size]
+    heads = np.array([struct.unpack_from(">QQ", blob, place) for place, _ in held], np.int64).reshape(-1, 2)
+    payloads = boxed([blob[place + HEAD_BYTES : place + size] for place, size in held])
+    return Ragged(offsets_of(np.array(sizes, np.int64) > 0), (heads[:, 0], heads[:, 1], payloads))
 
 
 def numbers(payloads: Sequence[bytes | None]) -> F64:

@@ -38,7 +38,8 @@ def reduce(sections: Sequence[Section], cells: I64, columns: tuple[Array, ...]) 
 def finish(state: Ragged, as_of_ms: int) -> Ragged:
     """Columns key uint64, time int64, type uint8: newest first, without what is newer than the instant."""
     bound = np.uint64(max(as_of_ms + 1, 0)) << np.uint64(TYPE_BITS)
-    seen = state.where(state.columns[0] < bound)
+    past = state.columns[0] < bound
+    seen = state if past.all() else state.where(past)
     lengths = np.diff(seen.offsets)
     order = np.repeat(seen.offsets[1:] + seen.offsets[:-1], lengths) - 1 - np.arange(len(seen.columns[0]))
     head, keys = seen.columns
