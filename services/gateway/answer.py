@@ -1,6 +1,6 @@
 """The slate as it is answered and as it is logged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,6 @@ from snowmelt.blending import Content, History, Reason, Rules, blend
 from snowmelt.contracts.candidates import Candidates
 from snowmelt.contracts.ids import item_keys
 from snowmelt.contracts.items import ItemSource
-from snowmelt.contracts.slate import SlateItem
-from snowmelt.contracts.slate import SourceHit as Hit
 from snowmelt.contracts.user_state import UserState
 from snowmelt.features.views import CompiledViews
 from snowmelt.runtime import telemetry
@@ -30,19 +28,10 @@ class Catalogue:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One place of the slate with what only the answer says of it."""
-
-    item: SlateItem
-    title: str
-    parts: Sequence[Part]
-
-
-@dataclass(frozen=True)
 class Slate:
     """What is answered. ``ranked``: the scores are the ranker's."""
 
-    shown: Sequence[Shown]
+    items: Sequence[public.SlateItem]
     rung: str
     release_id: str
     cold_start: bool
@@ -51,7 +40,7 @@ class Slate:
 
 def compose(
     request: Request, candidates: Candidates, ranking: Ranking | None, user: UserState, catalogue: Catalogue
-) -> list[Shown]:
+) -> list[public.SlateItem]:
     """The best k candidates that may be shown, in order, each with its sources and its reason in words."""
     items, tenant = catalogue.items, request.tenant
     hidden = np.concatenate((user.seen_keys, item_keys(tenant, request.asked.exclude_item_ids)))
@@ -65,29 +54,44 @@ def compose(
         rules=Rules(hidden, frozenset(request.asked.categories)),
         history=History(user.recent_keys, Content.of(items, user.recent_keys), PERSONAL),
     )
-    columns, rows = items.columns(), items.rows(candidates.keys)
+    chosen = [place.row for place in places]
+    columns, rows = items.columns(), items.rows(candidates.keys[chosen]).tolist()
     explanations = ranking.explanations if ranking else {}
     causes = _causes((place.reason for place in places), user, catalogue)
     shown = []
-    for position, place in enumerate(places):
-        row = rows[place.row]
-        item = SlateItem(
-            key=int(candidates.keys[place.row]),
-            item_id=columns.ids[row],
-            position=position,
-            score=1.0 / (position + 1) if scores is None else float(scores[place.row]),
-            sources=_hits(candidates, place.row),
-            reason=sentence(place.reason.source, columns.categories[row], causes.get(place.reason.because_key)),
-            propensity=place.propensity,
+    for position, (place, row, hits) in enumerate(zip(places, rows, _hits(candidates, chosen), strict=True)):
+        shown.append(
+            public.SlateItem(
+                item_id=columns.ids[row],
+                position=position,
+                score=1.0 / (position + 1) if scores is None else float(scores[place.row]),
+                sources=hits,
+                reason=sentence(place.reason.source, columns.categories[row], causes.get(place.reason.because_key)),
+                propensity=place.propensity,
+                title=columns.titles[row],
+                contributions=_contributions(explanations.get(place.row, ())),
+            )
         )
-        shown.append(Shown(item, columns.titles[row], explanations.get(place.row, ())))
     return shown
 
 
-def _hits(candidates: Candidates, place: int) -> tuple[Hit, ...]:
-    ranks, scores = candidates.ranks[place].tolist(), candidates.scores[place].tolist()
-    found = [Hit(name, r, s) for name, r, s in zip(candidates.sources, ranks, scores, strict=True) if r]
-    return tuple(sorted(found, key=lambda hit: hit.rank))
+def _hits(candidates: Candidates, chosen: list[int]) -> Iterator[list[SourceHit]]:
+    """For each of the chosen candidates the sources that proposed it, the one that ranked it highest first."""
+    names = candidates.sources
+    for ranks, scores in zip(candidates.ranks[chosen].tolist(), candidates.scores[chosen].tolist(), strict=True):
+        ranked = sorted((rank, column) for column, rank in enumerate(ranks) if rank)
+        yield [SourceHit(source=names[column], rank=rank, score=scores[column]) for rank, column in ranked]
+
+
+def _contributions(parts: Iterable[Part]) -> list[public.Contribution]:
+    return [
+        public.Contribution(
+            feature=part.feature,
+            value=None if np.isnan(part.value) else part.value,
+            contribution=part.contribution,
+        )
+        for part in parts
+    ]
 
 
 def _causes(reasons: Iterable[Reason], user: UserState, catalogue: Catalogue) -> dict[int, Cause]:
@@ -106,7 +110,7 @@ def answer(request: Request, slate: Slate, empty_reason: str) -> public.Recommen
     """The answer of both doors."""
     return public.RecommendResponse(
         request_id=request.request_id,
-        items=[_item(shown) for shown in slate.shown],
+        items=slate.items,
         degraded=request.degraded,
         cold_start=slate.cold_start,
         release_id=slate.release_id,
@@ -118,43 +122,18 @@ def answer(request: Request, slate: Slate, empty_reason: str) -> public.Recommen
     )
 
 
-def _item(shown: Shown) -> public.SlateItem:
-    return public.SlateItem(
-        item_id=shown.item.item_id,
-        position=shown.item.position,
-        score=shown.item.score,
-        sources=_sources(shown.item),
-        reason=shown.item.reason,
-        propensity=shown.item.propensity,
-        title=shown.title,
-        contributions=[
-            public.Contribution(
-                feature=part.feature,
-                value=None if np.isnan(part.value) else part.value,
-                contribution=part.contribution,
-            )
-            for part in shown.parts
-        ],
-    )
-
-
-def _sources(item: SlateItem) -> list[SourceHit]:
-    return [SourceHit(source=hit.source, rank=hit.rank, score=hit.score) for hit in item.sources]
-
-
 def impression(request: Request, slate: Slate) -> Impression:
     """The slate as the log keeps it."""
     items = []
-    for shown in slate.shown:
+    for shown in slate.items:
         logged = ImpressionItem(
-            item_id=shown.item.item_id,
-            position=shown.item.position,
-            sources=_sources(shown.item),
-            propensity=shown.item.propensity,
-            reason=_within(shown.item.reason, 256),
+            item_id=shown.item_id,
+            position=shown.position,
+            sources=shown.sources,
+            propensity=shown.propensity,
+            reason=_within(shown.reason, 256),
+            ranker_score=shown.score if slate.ranked else None,
         )
-        if slate.ranked:
-            logged.ranker_score = shown.item.score
         items.append(logged)
     return Impression(
         request_id=request.request_id,

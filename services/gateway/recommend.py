@@ -163,7 +163,7 @@ class Recommender:
         handed.add_done_callback(lambda done: metrics.IMPRESSIONS.labels("failed" if done.exception() else "ok").inc())
 
     def _why_short(self, request: Request, slate: Slate) -> str:
-        if len(slate.shown) >= request.k:
+        if len(slate.items) >= request.k:
             return ""
         return "all_filtered" if len(self._parts.popularity.chart.keys) else "no_items"
 

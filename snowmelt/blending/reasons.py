@@ -45,19 +45,19 @@ def reasons(candidates: Candidates, rows: list[int], content: Content, history: 
     The item that led to it is the one of the newest ten that shares most categories with the row, of equal ones the
     newest: the sources' own sums have no single cause.
     """
+    ranks = candidates.ranks[rows]
+    if not ranks.size:
+        return [Reason("")] * len(rows)
+    highest = np.argmin(np.where(ranks > 0, ranks, np.iinfo(np.uint16).max), axis=1).tolist()
+    near = [set(theirs) for theirs in history.content.categories[:NEAR]] if history else []
     found: list[Reason] = []
-    for row in rows:
-        ranks = candidates.ranks[row]
-        if not ranks.any():
-            found.append(Reason(""))
-            continue
-        source = candidates.sources[int(np.argmin(np.where(ranks > 0, ranks, np.iinfo(np.uint16).max)))]
+    for row, column, best in zip(rows, highest, ranks.max(axis=1).tolist(), strict=True):
+        source = candidates.sources[column] if best else ""
         personal = history is not None and source in history.sources
-        found.append(Reason(source, _nearest(content.categories[row], history) if history and personal else 0))
+        found.append(Reason(source, _nearest(content.categories[row], history, near) if history and personal else 0))
     return found
 
 
-def _nearest(categories: tuple[str, ...], history: History) -> int:
-    near = history.content.categories[:NEAR]
-    shared = [len(set(categories) & set(theirs)) for theirs in near]
-    return int(history.keys[int(np.argmax(shared))]) if shared else 0
+def _nearest(categories: tuple[str, ...], history: History, near: list[set[str]]) -> int:
+    shared = [len(theirs.intersection(categories)) for theirs in near]
+    return int(history.keys[shared.index(max(shared))]) if shared else 0

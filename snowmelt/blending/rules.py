@@ -28,7 +28,14 @@ def eligible(keys: Keys, content: Content, rules: Rules, as_of_ms: int) -> Mask:
     """
     mask = content.known & ~content.withdrawn & (content.available_from_ms <= as_of_ms)
     if len(rules.hidden_keys):
-        mask &= ~np.isin(keys, rules.hidden_keys)
+        mask &= ~_among(keys, rules.hidden_keys)
     if rules.categories:
         mask &= np.fromiter((not rules.categories.isdisjoint(c) for c in content.categories), np.bool_, len(content))
     return mask
+
+
+def _among(keys: Keys, others: Keys) -> Mask:
+    """bool[n]: whether each key is one of the others, of which there is at least one; ``np.isin`` sorts both sides."""
+    ordered = np.sort(others)
+    found: Mask = np.take(ordered, np.searchsorted(ordered, keys), mode="clip") == keys
+    return found
