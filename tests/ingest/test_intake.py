@@ -1,0 +1,163 @@
+"""The pipeline over a log and a sink in memory: gaps stop a partition with an alarm, a full buffer pauses the log."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from services.ingest import intake as module
+from services.ingest.buffer import Buffer
+from services.ingest.intake import Intake
+from services.ingest.lane import Lane
+from services.ingest.ports import MovedError
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.runtime.kafka.consumer import Place
+from tests.ingest.fakes import INCARNATIONS, A, B, Log, Memory, NoHistory, event, until
+
+Gaps = dict[Place, tuple[int, int]]
+
+
+class Pipeline:
+    def __init__(self, limit_bytes: int = 1 << 20, accepted: Gaps | None = None) -> None:
+        self.log, self.sink = Log(A, B), Memory()
+        self.lane = Lane("features", self.sink, NoHistory(), INCARNATIONS)
+        self.intake = Intake(
+            self.log, self.lane, Buffer(limit_bytes), accepted_gaps=accepted or {}, poll_s=0.005, flush_rows=100,
+            flush_s=0.0,
+        )  # fmt: skip
+
+    def fill(self, place: Place, count: int) -> None:
+        values = self.log.values[place]
+        values += [event(place[1] * 1_000_000 + len(values) + n) for n in range(count)]
+
+    def whole(self, *places: Place) -> bool:
+        """Whether the sink holds everything of these places once and in order."""
+        return all(
+            self.sink.ids[place] == [f"e{place[1] * 1_000_000 + n}" for n in range(len(self.log.values[place]))]
+            for place in places
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        self.log.at.update(self.intake.assigned([A, B]))
+        stop = threading.Event()
+        thread = threading.Thread(target=self.intake.run, args=(stop,))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+def test_everything_is_written_once_and_what_was_read_is_written_before_it_ends() -> None:
+    pipeline = Pipeline()
+    pipeline.fill(A, 730)
+    with pipeline.running():
+        until(lambda: pipeline.whole(A))
+        pipeline.sink.open.clear()
+        pipeline.fill(B, 40)
+        until(lambda: pipeline.log.at[B] == 40)
+        pipeline.sink.open.set()
+    assert pipeline.whole(A, B)
+    assert pipeline.log.committed == {A: 730, B: 40}
+
+
+def cut(pipeline: Pipeline) -> None:
+    pipeline.log.low[A] = 30
+
+
+def shortened(pipeline: Pipeline) -> None:
+    pipeline.sink.ends[A] = 500
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (cut, "records [0, 30) are lost; to go on, accept the gap snowmelt.events/0:0-30"),
+        (shortened, "the sink is at 500, but the log ends at 100"),
+    ],
+)
+def test_a_gap_stops_its_partition_with_an_alarm_and_no_other(damage: Callable[[Pipeline], None], text: str) -> None:
+    pipeline = Pipeline()
+    pipeline.fill(A, 100)
+    pipeline.fill(B, 100)
+    damage(pipeline)
+    with pipeline.running():
+        until(lambda: pipeline.whole(B))
+        assert text in pipeline.intake.stopped[A]
+    assert list(pipeline.intake.stopped) == [A]
+    assert pipeline.sink.ids[A] == []
+
+
+def test_a_gap_is_passed_over_where_exactly_that_one_was_accepted() -> None:
+    for accepted, begun in (((0, 30), True), ((0, 31), False)):
+        pipeline = Pipeline(accepted={A: accepted})
+        pipeline.fill(A, 100)
+        pipeline.log.low[A] = 30
+        assert pipeline.intake.assigned([A, B]) == ({A: 30, B: 0} if begun else {B: 0})
+        assert (A in pipeline.intake.stopped) is not begun
+
+
+def test_a_log_that_is_cut_while_it_is_read_stops_its_partition() -> None:
+    pipeline = Pipeline()
+    pipeline.fill(A, 10)
+    with pipeline.running():
+        until(lambda: pipeline.whole(A))
+        pipeline.log.low[A] = 60
+        pipeline.fill(A, 90)
+        until(lambda: A in pipeline.intake.stopped)
+        pipeline.fill(B, 100)
+        until(lambda: pipeline.whole(B))
+    assert "the log was cut while it was read: it holds [60, 100)" in pipeline.intake.stopped[A]
+    assert pipeline.sink.ids[A] == [f"e{n}" for n in range(10)]
+
+
+def test_a_full_buffer_pauses_the_log_until_it_is_well_down_again() -> None:
+    pipeline = Pipeline(limit_bytes=150_000)
+    pipeline.sink.open.clear()
+    pipeline.fill(A, 3000)
+    fills: list[float] = []
+    resume = pipeline.log.resume
+
+    def noted(places: object) -> None:
+        fills.append(pipeline.intake.buffer.fill)
+        resume(pipeline.log.paused & {A, B})
+
+    pipeline.log.resume = noted  # type: ignore[method-assign]
+    with pipeline.running():
+        until(lambda: pipeline.log.paused)
+        read = pipeline.log.at[A]
+        assert pipeline.intake.buffer.fill > module.PAUSE_AT
+        polls = pipeline.log.polls
+        until(lambda: pipeline.log.polls > polls + 20)
+        assert (pipeline.log.at[A], pipeline.log.calls) == (read, ["pause"])
+        pipeline.sink.open.set()
+        until(lambda: pipeline.whole(A))
+    assert 0 < len(fills) <= pipeline.log.calls.count("pause")
+    assert max(fills) < module.RESUME_AT
+    assert read < 1500
+
+
+def test_a_partition_that_moved_goes_back_to_its_sink() -> None:
+    pipeline = Pipeline()
+    pipeline.fill(A, 400)
+    pipeline.fill(B, 400)
+    pipeline.sink.failures = [MovedError([A, B], "another writer")]
+    with pipeline.running():
+        until(lambda: pipeline.whole(A, B))
+        assert "seek" in pipeline.log.calls
+
+
+def test_a_sink_that_is_down_is_waited_for_also_on_the_way_back_to_it() -> None:
+    pipeline = Pipeline()
+    pipeline.fill(A, 400)
+    down = SnowmeltError(Reason.UNAVAILABLE, "down")
+    pipeline.sink.failures = [down, down, MovedError([A], "it has lost its newest writes")]
+    with pipeline.running():
+        pipeline.sink.begins_fail = [down, down]
+        until(lambda: pipeline.whole(A))
+        until(lambda: not pipeline.intake.trouble)
+    assert pipeline.sink.begins_fail == []

@@ -1,0 +1,119 @@
+"""A lane has one batch on its way into the sink: nothing of it is lost or twice, whatever that write comes to."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from services.ingest.lane import Lane
+from services.ingest.ports import MovedError
+from snowmelt.contracts import topics
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from tests.ingest.fakes import INCARNATIONS, A, B, Memory, NoHistory, event, records, run_of
+
+DOWN = SnowmeltError(Reason.UNAVAILABLE, "the sink is down")
+
+
+@pytest.fixture
+def sink() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def lane(sink: Memory) -> Lane:
+    made = Lane("features", sink, NoHistory(), INCARNATIONS)
+    made.begin([A, B])
+    return made
+
+
+def names(place: tuple[str, int], start: int, stop: int) -> list[str]:
+    return [f"e{place[1] * 1_000_000 + n}" for n in range(start, stop)]
+
+
+def test_a_batch_is_made_ready_while_the_one_before_is_written(lane: Lane, sink: Memory) -> None:
+    sink.open.clear()
+    lane.take([run_of(A, 0, 5)])
+    assert (sink.prepared, sink.ends) == (1, {})
+    assert lane.positions()[A] == 0
+    sink.open.set()
+    lane.take([run_of(A, 5, 9)])
+    assert lane.positions()[A] == 5
+    lane.settle()
+    assert lane.positions() == {A: 9, B: 0}
+    assert sink.ids[A] == names(A, 0, 9)
+
+
+def test_what_comes_again_is_passed_over(lane: Lane, sink: Memory) -> None:
+    lane.take([run_of(A, 0, 5)])
+    lane.take([run_of(A, 0, 8)])
+    lane.take([run_of(A, 2, 8)])
+    lane.settle()
+    assert sink.ids[A] == names(A, 0, 8)
+
+
+def test_a_write_that_failed_is_tried_again_before_the_next(lane: Lane, sink: Memory) -> None:
+    sink.failures = [DOWN, DOWN]
+    lane.take([run_of(A, 0, 5)])
+    for _ in range(2):
+        with pytest.raises(SnowmeltError):
+            lane.take([run_of(A, 5, 9)])
+    assert sink.ends == {}
+    lane.take([run_of(A, 5, 9)])
+    lane.settle()
+    assert sink.ids[A] == names(A, 0, 9)
+
+
+def test_a_place_that_moved_is_dropped_until_it_begins_again_and_others_go_on(lane: Lane, sink: Memory) -> None:
+    sink.failures = [MovedError([A], "another writer")]
+    lane.take([run_of(A, 0, 5)])
+    both = [run_of(A, 5, 9), run_of(B, 0, 3)]
+    with pytest.raises(MovedError) as raised:
+        lane.take(both)
+    assert raised.value.places == (A,)
+    lane.take(both)
+    lane.settle()
+    assert (sink.ids[A], sink.ids[B]) == ([], names(B, 0, 3))
+    assert lane.begin([A]) == {A: 0}
+    lane.take([run_of(A, 0, 9)])
+    lane.settle()
+    assert sink.ids[A] == names(A, 0, 9)
+
+
+def test_places_that_begin_learn_of_nothing_but_others_that_moved_are_still_told(lane: Lane, sink: Memory) -> None:
+    sink.failures = [MovedError([A, B], "another writer")]
+    lane.take([run_of(A, 0, 5), run_of(B, 0, 5)])
+    assert lane.begin([A]) == {A: 0}
+    with pytest.raises(MovedError) as raised:
+        lane.take([run_of(A, 0, 5)])
+    assert raised.value.places == (B,)
+    lane.take([run_of(A, 0, 5)])
+    lane.settle()
+    assert sink.ids == {A: names(A, 0, 5)}
+
+
+def test_all_begin_again_where_the_sink_was_exchanged(lane: Lane, sink: Memory) -> None:
+    lane.take([run_of(A, 0, 5)])
+    lane.follow()
+    sink.other = True
+    with pytest.raises(MovedError) as raised:
+        lane.follow()
+    assert set(raised.value.places) == {A, B}
+    assert lane.positions() == {}
+    assert sink.ids[A] == names(A, 0, 5)
+
+
+def test_a_lane_counts_what_is_in_its_sink_and_nothing_else(lane: Lane, sink: Memory) -> None:
+    def counted() -> list[float]:
+        labels = {"lane": "features", "topic": topics.EVENTS}
+        return [
+            REGISTRY.get_sample_value("snowmelt_records_total", {**labels, "result": result}) or 0.0
+            for result in ("applied", "duplicate", "dead")
+        ]
+
+    before = counted()
+    sink.failures = [DOWN]
+    lane.take([records(A, 0, [event(1), event(2), event(1), None, event(3), b"\xff"])])
+    with pytest.raises(SnowmeltError):
+        lane.settle()
+    assert counted() == before
+    lane.settle()
+    lane.settle()
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [3, 1, 2]
