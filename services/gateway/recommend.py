@@ -165,7 +165,7 @@ class Recommender:
     def _why_short(self, request: Request, slate: Slate) -> str:
         if len(slate.items) >= request.k:
             return ""
-        return "all_filtered" if len(self._parts.popularity.chart.keys) else "no_items"
+        return "all_filtered" if slate.items or len(self._parts.popularity.chart.keys) else "no_items"
 
 
 def user_known(packed: PackedUserState, request: Request) -> bool:
