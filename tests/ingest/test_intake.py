@@ -47,6 +47,7 @@ class Pipeline:
         try:
             yield
         finally:
+            self.sink.open.set()
             stop.set()
             thread.join(20)
             assert not thread.is_alive()
@@ -118,7 +119,6 @@ def test_a_log_that_is_cut_while_it_is_read_stops_its_partition() -> None:
 def test_a_full_buffer_pauses_the_log_until_it_is_well_down_again() -> None:
     pipeline = Pipeline(limit_bytes=150_000)
     pipeline.sink.open.clear()
-    pipeline.fill(A, 3000)
     fills: list[float] = []
     resume = pipeline.log.resume
 
@@ -128,6 +128,10 @@ def test_a_full_buffer_pauses_the_log_until_it_is_well_down_again() -> None:
 
     pipeline.log.resume = noted  # type: ignore[method-assign]
     with pipeline.running():
+        for batch in (1, 2):  # one on its way, one ready: from here on nothing is taken out of the buffer
+            pipeline.fill(A, 10)
+            until(lambda: pipeline.sink.prepared == batch)  # noqa: B023
+        pipeline.fill(A, 3000)
         until(lambda: pipeline.log.paused)
         read = pipeline.log.at[A]
         assert pipeline.intake.buffer.fill > module.PAUSE_AT
