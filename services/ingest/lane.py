@@ -28,6 +28,7 @@ class _Write:
     ends: dict[Place, int]
     outcomes: Mapping[Place, Outcome]
     work: Callable[[], None]
+    oldest_ms: int
     future: Future[None] | None = None
 
 
@@ -74,6 +75,11 @@ class Lane:
         with self._lock:
             return dict(self._positions)
 
+    def oldest_ms(self) -> int | None:
+        """The Kafka time of the first record that is on its way into the sink."""
+        write = self._write
+        return None if write is None else write.oldest_ms
+
     def forget(self, places: Sequence[Place]) -> None:
         """Drops what belongs to places that another process reads now."""
         with self._lock:
@@ -99,7 +105,8 @@ class Lane:
                 outcomes, kept = self._judge(batch, decoded)
                 work = self.sink.prepare(batch, decoded, kept, outcomes)
                 self._settle()
-                self._write = _Write(batch.topic, batch.ends, outcomes, _traced(work, traces, opened.pop_all()))
+                work = _traced(work, traces, opened.pop_all())
+                self._write = _Write(batch.topic, batch.ends, outcomes, work, int(batch.times_ms[0]))
                 self._write.future = self._writer.submit(self._write.work)
             self._taken.update(batch.ends)
 

@@ -105,7 +105,7 @@ def _run_lane(
     watching = {
         "clock": Clock(settings.clock_offset_ms),
         "positions": lane.positions,
-        "oldest_ms": lambda: intake.buffer.oldest_ms,
+        "oldest_ms": lambda: lane.oldest_ms() or intake.buffer.oldest_ms,
         "stop": stop,
     }
     helpers = [threading.Thread(target=watch, args=(settings.lane, topics, admin), kwargs=watching, daemon=True)]

@@ -7,7 +7,7 @@ from services.ingest.lane import Lane
 from services.ingest.ports import MovedError
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from tests.ingest.fakes import INCARNATIONS, A, B, Memory, NoHistory, event, records, run_of
+from tests.ingest.fakes import INCARNATIONS, NOW, A, B, Memory, NoHistory, event, records, run_of
 
 DOWN = SnowmeltError(Reason.UNAVAILABLE, "the sink is down")
 
@@ -32,12 +32,12 @@ def test_a_batch_is_made_ready_while_the_one_before_is_written(lane: Lane, sink:
     sink.open.clear()
     lane.take([run_of(A, 0, 5)])
     assert (sink.prepared, sink.ends) == (1, {})
-    assert lane.positions()[A] == 0
+    assert (lane.positions()[A], lane.oldest_ms()) == (0, NOW)
     sink.open.set()
     lane.take([run_of(A, 5, 9)])
     assert lane.positions()[A] == 5
     lane.settle()
-    assert lane.positions() == {A: 9, B: 0}
+    assert (lane.positions(), lane.oldest_ms()) == ({A: 9, B: 0}, None)
     assert sink.ids[A] == names(A, 0, 9)
 
 
