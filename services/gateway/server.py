@@ -42,6 +42,8 @@ _LOG = logging.getLogger(__name__)
 
 DELIVERY_TIMEOUT_MS = 4000
 REDIS_TIMEOUT_S = 0.25
+STATISTICS_S = 3.0
+"""The gateway reads them for the list of popular items alone, which is made as often."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ async def _furnish(settings: GatewaySettings, stack: contextlib.AsyncExitStack) 
     clock = Clock(settings.clock_offset_ms)
     states = AsyncUserStates(settings.redis_url, views.current, REDIS_TIMEOUT_S, views.reload)
     stack.push_async_callback(states.close)
-    replica = ItemReplica(settings.redis_url, views.current)
+    replica = ItemReplica(settings.redis_url, views.current, statistics_s=STATISTICS_S)
     replica.start()
     stack.callback(replica.stop)
     popularity = Popularity(replica, clock)

@@ -1,6 +1,6 @@
 """What changed in some views since one looked last: the change logs of all buckets, read in order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import redis
@@ -11,6 +11,7 @@ from snowmelt.featurestore.connection import redis_errors
 
 READ_KEYS_MAX = 1000
 
+_Chunk = tuple[str, int, list[str]]
 _Life = tuple[str, str, tuple[bytes, ...]]
 
 
@@ -39,10 +40,12 @@ class ChangeFeed:
     def __init__(self, client: redis.Redis, views: Sequence[str], tenant: str) -> None:
         self._client, self._views, self._tenant = client, tuple(views), tenant
         self._life: _Life | None = None
-        self._read_up_to = [0] * BUCKETS
+        self._read_up_to = {view: [0] * BUCKETS for view in self._views}
 
-    def poll(self) -> Changes:
-        """What changed since the last call that returned; everything at first.
+    def poll(self, views: Sequence[str] = ()) -> Changes:
+        """What changed of some of the views (none named: of all) since the last call for them; everything at first.
+
+        After a loss it is everything of all views, whichever were named.
 
         Raises:
             SnowmeltError: UNAVAILABLE; then nothing is lost, the next call gives it.
@@ -50,11 +53,19 @@ class ChangeFeed:
         with redis_errors():
             life, sequences = self._look()
             generation = life[0]
-            reset = life != self._life or any(map(int.__lt__, sequences, self._read_up_to))
-            since = [0] * BUCKETS if reset else self._read_up_to
-            behind = [bucket for bucket in names.all_buckets() if sequences[bucket] > since[bucket]]
-            states = self._states(generation, self._entities(generation, behind, since))
-        self._life, self._read_up_to = life, sequences
+            reset = life != self._life or any(
+                fell for read in self._read_up_to.values() for fell in map(int.__lt__, sequences, read)
+            )
+            since = dict.fromkeys(self._views, [0] * BUCKETS) if reset else self._read_up_to
+            wanted = self._views if reset or not views else views
+            asked = [
+                (view, bucket)
+                for bucket in names.all_buckets()
+                for view in wanted
+                if sequences[bucket] > since[view][bucket]
+            ]
+            states = self._states(generation, self._entities(generation, asked, since))
+        self._life, self._read_up_to = life, since | dict.fromkeys(wanted, sequences)
         return Changes(generation, reset, states)
 
     def forget(self) -> None:
@@ -74,27 +85,42 @@ class ChangeFeed:
         return life, [int(answer or 0) for answer in answers[::2]]
 
     def _entities(
-        self, generation: str, buckets: Sequence[int], since: Sequence[int]
-    ) -> list[tuple[str, int, list[str]]]:
+        self, generation: str, asked: Sequence[tuple[str, int]], since: Mapping[str, Sequence[int]]
+    ) -> list[_Chunk]:
         pipeline = self._client.pipeline(transaction=False)
-        asked = [(view, bucket) for bucket in buckets for view in self._views]
         for view, bucket in asked:
             key = names.changes(self._tenant, bucket, generation, view)
-            pipeline.zrangebyscore(key, f"({since[bucket]}", "+inf")
+            pipeline.zrangebyscore(key, f"({since[view][bucket]}", "+inf")
         found = pipeline.execute() if asked else []
         return [
             (view, bucket, [entity.decode() for entity in entities])
             for (view, bucket), entities in zip(asked, found, strict=True)
         ]
 
-    def _states(
-        self, generation: str, found: Sequence[tuple[str, int, list[str]]]
-    ) -> dict[str, list[tuple[str, bytes]]]:
+    def _states(self, generation: str, found: Sequence[_Chunk]) -> dict[str, list[tuple[str, bytes]]]:
         states: dict[str, list[tuple[str, bytes]]] = {view: [] for view in self._views}
-        for view, bucket, entities in found:
-            prefix = names.state_prefix(self._tenant, bucket, generation, view)
-            for start in range(0, len(entities), READ_KEYS_MAX):
-                chunk = entities[start : start + READ_KEYS_MAX]
-                values = self._client.mget([prefix + entity for entity in chunk])
-                states[view] += [(e, v) for e, v in zip(chunk, values, strict=True) if isinstance(v, bytes)]
+        chunks = [
+            (view, bucket, entities[start : start + READ_KEYS_MAX])
+            for view, bucket, entities in found
+            for start in range(0, len(entities), READ_KEYS_MAX)
+        ]
+        for part in _together(chunks):
+            pipeline = self._client.pipeline(transaction=False)
+            for view, bucket, entities in part:
+                prefix = names.state_prefix(self._tenant, bucket, generation, view)
+                pipeline.mget([prefix + entity for entity in entities])
+            for (view, _, entities), values in zip(part, pipeline.execute(), strict=True):
+                states[view] += [(e, v) for e, v in zip(entities, values, strict=True) if isinstance(v, bytes)]
         return states
+
+
+def _together(chunks: Sequence[_Chunk]) -> Iterator[list[_Chunk]]:
+    """The chunks in runs of about READ_KEYS_MAX keys, each of which is one round trip."""
+    run: list[_Chunk] = []
+    for chunk in chunks:
+        run.append(chunk)
+        if sum(len(entities) for _, _, entities in run) >= READ_KEYS_MAX:
+            yield run
+            run = []
+    if run:
+        yield run

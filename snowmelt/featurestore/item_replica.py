@@ -1,6 +1,7 @@
 """The items in a serving process: content and statistics, followed from Redis's change logs."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -20,19 +21,27 @@ from snowmelt.featurestore.item_statistics import ItemStatistics
 
 CONTENT_VIEW = "item_content"
 STATISTICS_VIEW = "item_stats"
-POLL_S = 0.1
+POLL_S = 0.2
 
 _LOG = logging.getLogger(__name__)
 
 
 class ItemReplica:
-    """A snapshot, then the changes, ten times a second, in a thread of its own; an ItemSource.
+    """A snapshot, then the changes, five times a second, in a thread of its own; an ItemSource.
 
     Content is a value that is replaced as a whole; statistics are finished when asked, so that windows fall although
-    nothing changes. Where Redis is away the last known items go on serving, and ``age_ms`` says so.
+    nothing changes. Where Redis is away the last known items go on serving, and ``age_ms`` says so. Every slate changes
+    the statistics of its items: ``statistics_s`` is how often at most they are read anew, for who can wait.
     """
 
-    def __init__(self, url: str, views: CompiledViews, tenant: str = DEFAULT_TENANT, timeout_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        views: CompiledViews,
+        tenant: str = DEFAULT_TENANT,
+        timeout_s: float = 1.0,
+        statistics_s: float = POLL_S,
+    ) -> None:
         self._client = connect(url, timeout_s)
         self._feed = ChangeFeed(self._client, (CONTENT_VIEW, STATISTICS_VIEW), tenant)
         self._views_hash = views.hash
@@ -40,6 +49,7 @@ class ItemReplica:
         self._statistics_view, self._tenant = views.views[STATISTICS_VIEW], tenant
         self._content = ItemContent.empty()
         self._statistics = ItemStatistics(self._statistics_view, tenant)
+        self._statistics_s, self._statistics_at = statistics_s, -math.inf
         self._read_at: float | None = None
         self._callbacks: list[Callable[[Keys], None]] = []
         self._stop = threading.Event()
@@ -79,8 +89,11 @@ class ItemReplica:
         while not self._stop.is_set():
             begun = time.monotonic()
             try:
-                self._take(self._feed.poll())
+                # Half a poll early, so that statistics asked for at every poll are read at every poll.
+                due = begun - self._statistics_at >= self._statistics_s - POLL_S / 2
+                self._take(self._feed.poll(() if due else (CONTENT_VIEW,)))
                 self._read_at = begun
+                self._statistics_at = begun if due else self._statistics_at
             except SnowmeltError as error:
                 # Everything is asked for again: a change that was read and not taken must not be missed.
                 self._feed.forget()

@@ -10,8 +10,9 @@ from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
+from snowmelt.featurestore.change_feed import ChangeFeed
 from snowmelt.featurestore.generations import generation_name
-from snowmelt.featurestore.item_replica import STATISTICS_VIEW, ItemReplica
+from snowmelt.featurestore.item_replica import CONTENT_VIEW, STATISTICS_VIEW, ItemReplica
 from snowmelt.featurestore.store import BucketWrite, StateStore
 from tests.fixtures.redis import RedisServer
 
@@ -158,3 +159,21 @@ def test_redis_killed_and_replicas_restarted_while_it_changes(
         fresh = follow(server.url)
         for replica in (lasting, fresh):
             until_agrees(replica, shop.store, f"round {round_}")
+
+
+def test_a_view_that_is_asked_for_later_misses_nothing(redis_url: str) -> None:
+    shop = Shop(redis_url)
+    shop.upsert(ITEMS, "one")
+    shop.click(ITEMS[:3])
+    feed = ChangeFeed(shop.store.client, (CONTENT_VIEW, STATISTICS_VIEW), DEFAULT_TENANT)
+    first = feed.poll((CONTENT_VIEW,))
+    assert first.reset
+    assert {item for item, _ in first.states[STATISTICS_VIEW]} == set(ITEMS[:3])
+    shop.upsert(ITEMS[:2], "two")
+    shop.click(ITEMS[4:6])
+    content = feed.poll((CONTENT_VIEW,))
+    assert {item for item, _ in content.states[CONTENT_VIEW]} == set(ITEMS[:2])
+    assert not content.states[STATISTICS_VIEW]
+    assert not feed.poll((CONTENT_VIEW,)).states[CONTENT_VIEW]
+    assert {item for item, _ in feed.poll().states[STATISTICS_VIEW]} == set(ITEMS[4:6])
+    assert not any(feed.poll().states.values())
