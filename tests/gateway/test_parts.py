@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.breaker import FAILURES_TO_OPEN, OPEN_S, Breaker
+from services.gateway.breaker import FAILURES_TO_OPEN, OPEN_S, SILENT_S, Breaker
 from services.gateway.popularity import Chart, chart
 from services.gateway.reasons import OTHERWISE, Cause, sentence
 from snowmelt.contracts.ids import item_keys
@@ -49,6 +49,18 @@ def test_a_success_between_failures_and_an_unfair_timeout_count_for_nothing() ->
         breaker.failed(0.001)
     assert breaker.admits()
     assert not breaker.open
+
+
+def test_who_answered_a_moment_ago_is_late_and_not_down() -> None:
+    time = Time()
+    breaker = Breaker(time)
+    breaker.succeeded()
+    for _ in range(10 * FAILURES_TO_OPEN):
+        breaker.failed(1.0)
+    assert not breaker.open
+    time.now += SILENT_S
+    breaker.failed(1.0)
+    assert breaker.open
 
 
 def columns(n: int) -> ItemColumns:
