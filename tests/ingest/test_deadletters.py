@@ -1,0 +1,83 @@
+"""``snowmelt deadletters`` on a real Kafka: what was refused is listed, shown, and sent again once it is no fault."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from snowmelt.cli import deadletters
+from snowmelt.cli.ingest_rig import Rig, until
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.ids import record_key
+from snowmelt.contracts.topics import EVENTS
+from snowmelt.features import defaults
+from snowmelt.features.compile import compile_views
+from snowmelt.features.defaults import EVENT_TYPES
+from snowmelt.runtime.kafka.jars import Distribution
+from snowmelt.runtime.kafka.producer import Producer
+from tests.ingest.fakes import NOW, event
+from tests.ingest.test_kills import CACHE
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
+VIEWS = (defaults.USER_PROFILE, defaults.USER_SEEN, defaults.ITEM_STATS, defaults.ITEM_CONTENT)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, kafka_distribution: Distribution, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    with Rig(tmp_path, partitions=2, cache=CACHE) as made:
+        monkeypatch.setenv("SNOWMELT_STATE_DIR", str(made.folder))
+        monkeypatch.setenv("SNOWMELT_KAFKA_BOOTSTRAP", made.bootstrap)
+        yield made
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    document: dict[str, object] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_a_letter_is_sent_again_when_its_type_was_declared(rig: Rig, capsys: pytest.CaptureFixture[str]) -> None:
+    producer = Producer(rig.bootstrap)
+    key = record_key("default", "ann")
+    for value in (event(1), event(2, type="shared"), b"\xff", event(3, type="shared"), None):
+        producer.post(EVENTS, key, value, NOW)
+    producer.close()
+    rig.start("lake", flush_seconds=0.1)
+    until(lambda: rig.drained("lake"), 60, "the lake did not take the records")
+
+    deadletters.list_letters(reason="unknown_event_type", as_json=True)
+    listed = said(capsys)
+    assert listed["total"] == 2
+    deadletters.list_letters(as_json=True)
+    assert said(capsys)["total"] == 4
+    deadletters.list_letters(limit=1)
+    assert "4 dead letters, the newest 1 shown" in capsys.readouterr().out
+    letters = listed["letters"]
+    assert isinstance(letters, list)
+    deadletters.show(letters[0]["letter"], as_json=True)
+    shown = said(capsys)
+    assert (shown["reason"], shown["payload"]) == ("unknown_event_type", event(2, type="shared").hex())
+
+    compile_views((*EVENT_TYPES, "shared"), VIEWS).dump(rig.folder / "views.json")
+    deadletters.replay(letter=letters[0]["letter"], as_json=True)
+    assert said(capsys) == {"replayed": 1, "without_payload": 0}
+    until(lambda: rig.drained("lake"), 60, "the lake did not take the record again")
+    deadletters.replay(reason="unknown_event_type", as_json=True)
+    assert said(capsys) == {"replayed": 2, "without_payload": 0}
+    deadletters.replay(reason="tombstone")
+    assert "0 sent again; 1 have no bytes kept and cannot be" in capsys.readouterr().out
+    until(lambda: rig.drained("lake"), 60, "the lake did not take the records again")
+    landed = rig.lake.read("events", ["event_id", "type"]).to_pylist()
+    assert sorted((row["event_id"], row["type"]) for row in landed) == [
+        ("e1", "click"),
+        ("e2", "shared"),
+        ("e3", "shared"),
+    ]
+
+
+def test_what_does_not_exist_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNOWMELT_STATE_DIR", str(tmp_path))
+    for letter, reason in (("", ""), ("a", "tombstone")):
+        with pytest.raises(SnowmeltError) as raised:
+            deadletters.replay(letter=letter, reason=reason)
+        assert raised.value.reason is Reason.INVALID_FIELD
