@@ -34,7 +34,7 @@ from snowmelt.runtime import telemetry
 from snowmelt.runtime.auth import Role, Tokens
 from snowmelt.runtime.bind import split
 from snowmelt.runtime.grpc_client import Remote
-from snowmelt.runtime.grpc_server import MiB, Servicer, serve
+from snowmelt.runtime.grpc_server import MiB, Servicer, serve, settle
 from snowmelt.runtime.kafka.producer import Producer
 from snowmelt.runtime.ops import OpsServer
 
@@ -62,6 +62,7 @@ async def main(stop: asyncio.Event) -> None:
     settings = GatewaySettings.load()
     telemetry.setup("gateway", settings)
     async with running(settings):
+        settle()
         await stop.wait()
 
 

@@ -19,7 +19,7 @@ from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.item_replica import ItemReplica
 from snowmelt.runtime import metrics, telemetry
 from snowmelt.runtime.config import ConfigError
-from snowmelt.runtime.grpc_server import Servicer, serve
+from snowmelt.runtime.grpc_server import Servicer, serve, settle
 from snowmelt.runtime.ops import OpsServer
 
 GAUGES_S = 2.0
@@ -39,6 +39,7 @@ async def main(stop: asyncio.Event) -> None:
     settings = RankerSettings.load()
     telemetry.setup(SERVICE, settings)
     async with running(settings):
+        settle()
         await stop.wait()
 
 

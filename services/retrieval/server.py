@@ -21,7 +21,7 @@ from snowmelt.featurestore.item_replica import ItemReplica
 from snowmelt.releases import ReleaseStore
 from snowmelt.retrieval.index import use_threads
 from snowmelt.runtime import metrics, telemetry
-from snowmelt.runtime.grpc_server import Servicer, serve
+from snowmelt.runtime.grpc_server import Servicer, serve, settle
 from snowmelt.runtime.ops import OpsServer
 
 _LOG = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ async def main(stop: asyncio.Event) -> None:
     settings = RetrievalSettings.load()
     telemetry.setup("retrieval", settings)
     async with running(settings):
+        settle()
         await stop.wait()
 
 

@@ -1,5 +1,7 @@
 """A gRPC server with every limit said: policies, deadlines, sizes, health, and reflection in embedded mode alone."""
 
+import gc
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +20,7 @@ from snowmelt.runtime.grpc_call import Door, Handler, Room
 
 MAX_CALLS = 256
 MAX_METADATA_BYTES = 8 * 1024
+SWITCH_INTERVAL_S = 0.0005
 MiB = 1024 * 1024
 
 HEALTH_POLICIES = {
@@ -47,6 +50,16 @@ class GrpcServer:
         """Says NOT_SERVING, takes no new calls, and lets the running ones end within ``grace_s``."""
         await self.health.enter_graceful_shutdown()
         await self.server.stop(grace_s)
+
+
+def settle() -> None:
+    """Tunes a process that has started for answering: what it holds by now is no garbage, and no thread holds it long.
+
+    A full collection of what a service imports takes 0.1 s; a thread at work hands over after 5 ms by default.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.collect()
+    gc.freeze()
 
 
 async def serve(
