@@ -1,14 +1,15 @@
 """The feature lane: a batch folded by every view, then one fenced write a (partition, bucket)."""
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from services.ingest.batch import Batch
+from services.ingest.batch import I64, Batch
 from services.ingest.crash import CrashPoints
 from services.ingest.decode import Decoded
 from services.ingest.ports import MovedError, Outcome
@@ -17,6 +18,7 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import BUCKETS, entity_bucket
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledView, CompiledViews
+from snowmelt.features.words import Words
 from snowmelt.featurestore.store import BucketWrite, Counters, StateStore
 from snowmelt.runtime.kafka.consumer import Place
 
@@ -67,15 +69,14 @@ class StateSink:
         whole), and SnowmeltError UNAVAILABLE. The batch before may still be on its way while this one is folded: it
         moves no fence beyond its own end, so what is left out of the fold does not depend on it.
         """
-        rows, deltas = {}, {}
-        for place in batch.ends:
-            rows[place] = kept.filter(pc.equal(kept["partition"], place[1])) if len(batch.ends) > 1 else kept
-            deltas[place] = self._deltas(place, rows[place])
+        deltas = self._deltas(batch, kept)
+        offsets, partitions = kept["offset"].to_numpy(), kept["partition"].to_numpy()
 
         def write() -> None:
             writes = []
             for place, end in batch.ends.items():
-                writes += self._writes(place, end, deltas[place], self._counters(place, batch, decoded, rows[place]))
+                counters = self._counters(place, batch, decoded, offsets[partitions == place[1]])
+                writes += self._writes(place, end, deltas[place], counters)
             self._crash.passing("before_redis")
             self.apply(writes)
             self._crash.passing("after_redis")
@@ -131,31 +132,37 @@ class StateSink:
             return Rows.from_arrow_impressions(table, self.views)
         return Rows.from_arrow_catalog(table)
 
-    def _deltas(self, place: Place, table: pa.Table) -> Deltas:
-        found: Deltas = defaultdict(list)
+    def _deltas(self, batch: Batch, table: pa.Table) -> dict[Place, Deltas]:
+        """By place and bucket. All partitions are folded at once: small batches cost by the fold, not by the row."""
+        found: dict[Place, Deltas] = {place: defaultdict(list) for place in batch.ends}
         if not len(table):
             return found
-        rows, fences = self._rows(place[0], table), np.array(self._fences[place], np.int64)
-        replayed = len(rows) and fences.max() > rows.offsets.min()
+        rows = self._rows(batch.topic, table)
+        numbers, which = np.unique(_partitions(batch.topic, table), return_inverse=True)
+        fences = np.array([self._fences[batch.topic, number] for number in numbers.tolist()], np.int64)
+        replayed = (fences.max(axis=1)[which] > rows.offsets).any()
+        rows = dataclasses.replace(rows, tenant_words=_by_partition(rows.tenant_words, numbers, which))
         for index, view in enumerate(self.views.views.values()):
-            if place[0] not in view.topics:
+            if batch.topic not in view.topics:
                 continue
-            folded = view.fold(self._unapplied(view, rows, fences) if replayed else rows)
-            for tenant, entity, state in zip(folded.tenants, folded.entities, folded.states, strict=True):
-                found[entity_bucket(tenant, entity)].append((index, entity, state))
+            folded = view.fold(self._unapplied(view, rows, fences[which]) if replayed else rows)
+            origins = cast(list[_Origin], folded.tenants)
+            for origin, entity, state in zip(origins, folded.entities, folded.states, strict=True):
+                found[batch.topic, origin.number][entity_bucket(origin, entity)].append((index, entity, state))
         return found
 
-    def _unapplied(self, view: CompiledView, rows: Rows, fences: np.ndarray[Any, np.dtype[np.int64]]) -> Rows:
+    def _unapplied(self, view: CompiledView, rows: Rows, fences: I64) -> Rows:
+        """Those at or beyond the fence of their entity's bucket; ``fences`` is int64[n, 16]."""
         codes, pairs = rows.pairs(rows.user_words if view.entity == "user" else rows.item_words)
         buckets = np.array([entity_bucket(*pair) for pair in pairs], np.int64)
-        return rows.take(rows.offsets >= fences[buckets[codes]])
+        return rows.take(rows.offsets >= fences[np.arange(len(rows)), buckets[codes]])
 
-    def _counters(self, place: Place, batch: Batch, decoded: Decoded, rows: pa.Table) -> Counters:
+    def _counters(self, place: Place, batch: Batch, decoded: Decoded, kept: I64) -> Counters:
         """Counts in one bucket of the partition, from its fence on: each record once, whatever is replayed."""
         fence = self._fences[place][_counting(place)]
         mine = (batch.partitions == place[1]) & (batch.offsets >= fence)
         valid = int(mine[decoded.places].sum())
-        applied = int((rows["offset"].to_numpy() >= fence).sum())
+        applied = int((kept >= fence).sum())
         return Counters(applied, valid - applied, int(mine.sum()) - valid)
 
     def _writes(self, place: Place, end: int, deltas: Deltas, counters: Counters) -> list[BucketWrite]:
@@ -173,6 +180,32 @@ class StateSink:
             for bucket in sorted({*deltas, counting})
             if fences[bucket] < end
         ]
+
+
+class _Origin(str):
+    """A tenant's name that knows its partition."""
+
+    __slots__ = ("number",)
+    number: int
+
+
+def _by_partition(tenants: Words, numbers: I64, which: I64) -> Words:
+    """The tenants with a word of their own in each partition, so that a fold keeps the partitions apart."""
+    words = []
+    for number in numbers.tolist():
+        for value in tenants.values:
+            words.append(_Origin(value))
+            words[-1].number = number
+    return Words(which * len(tenants.values) + tenants.codes, tuple(words))
+
+
+def _partitions(topic: str, table: pa.Table) -> I64:
+    """int64[n]: the partition of each of the rows that are folded, of a slate one an item shown."""
+    partitions: I64 = table["partition"].to_numpy().astype(np.int64)
+    if topic != topics.IMPRESSIONS:
+        return partitions
+    shown: I64 = partitions[pc.list_parent_indices(table["items"].combine_chunks()).to_numpy()]
+    return shown
 
 
 def _counting(place: Place) -> int:

@@ -1,0 +1,106 @@
+"""What the feature lane folds out of many partitions at once, also where a crash left some buckets ahead of others."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from services.ingest.aggregate import StateSink
+from services.ingest.batch import batch_of
+from services.ingest.crash import CrashPoints
+from services.ingest.decode import decode
+from services.ingest.lane import Lane
+from snowmelt.api.events.v1 import events_pb2 as pb
+from snowmelt.contracts import topics
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.ids import record_key
+from snowmelt.features.defaults import EVENT_TYPES, default_views
+from snowmelt.features.rows import Rows
+from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.runtime.kafka.consumer import Records
+from tests.ingest.fakes import INCARNATIONS, NOW, NoHistory
+
+pytestmark = pytest.mark.redis
+VIEWS = default_views()
+PARTITIONS, EACH = 3, 40
+Values = list[tuple[bytes, bytes]]
+
+
+def an_event(n: int) -> tuple[bytes, bytes]:
+    user, item = f"u{n % 9}", f"i{n * n % 11}"
+    made = pb.Event(event_id=f"e{n}", tenant="default", user_id=user, item_id=item, type="click", price=n,
+                    event_time_ms=NOW + n % 50 * 400_000 - 20_000_000, categories=[f"c{n % 4}"])  # fmt: skip
+    return record_key("default", user), made.SerializeToString()
+
+
+def a_slate(n: int) -> tuple[bytes, bytes]:
+    items = [pb.ImpressionItem(item_id=f"i{(n * n + k) % 11}", position=k, propensity=1) for k in range(n % 4)]
+    made = pb.Impression(request_id=f"r{n}", tenant="default", user_id="u", as_of_ms=NOW - n * 300_000, items=items)
+    return record_key("default", "u"), made.SerializeToString()
+
+
+def log(topic: str, make: Callable[[int], tuple[bytes, bytes]]) -> list[Records]:
+    found = []
+    for partition in range(PARTITIONS):
+        keys, values = zip(*(make(partition * EACH + i) for i in range(EACH)), strict=True)
+        found.append(
+            Records(topic, partition, list(range(EACH)), [NOW] * EACH, list(keys), list(values), [None] * EACH)
+        )
+    return found
+
+
+class HalfWay(StateSink):
+    """Its first write ends with some buckets in and the others not, as where the process is killed."""
+
+    def apply(self, writes: Sequence[BucketWrite]) -> None:
+        super().apply(writes[::2])
+        raise SnowmeltError(Reason.UNAVAILABLE, "killed")
+
+
+def expected(view: str, topic: str, records: list[Records]) -> dict[str, bytes]:
+    """Each partition folded alone, then merged."""
+    found: dict[str, bytes] = {}
+    for each in records:
+        table = decode(batch_of([each], {(topic, each.partition): 0}), "one", EVENT_TYPES).rows
+        rows = (
+            Rows.from_arrow_events(table, VIEWS)
+            if topic == topics.EVENTS
+            else Rows.from_arrow_impressions(table, VIEWS)
+        )
+        folded = VIEWS.views[view].fold(rows)
+        for entity, state in zip(folded.entities, folded.states, strict=True):
+            found[entity] = VIEWS.views[view].merge(found.get(entity), state)
+    return found
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize(("topic", "make"), [(topics.EVENTS, an_event), (topics.IMPRESSIONS, a_slate)])
+def test_partitions_are_kept_apart_and_each_record_counts_once(
+    redis_url: str, topic: str, make: Callable[[int], tuple[bytes, bytes]], killed: bool
+) -> None:
+    records = log(topic, make)
+    places = [(topic, partition) for partition in range(PARTITIONS)]
+    if killed:
+        lane = Lane("features", HalfWay(lambda: StateStore(redis_url, VIEWS), INCARNATIONS, CrashPoints()),
+                    NoHistory(), INCARNATIONS)  # fmt: skip
+        lane.begin(places)
+        lane.take(records)
+        with pytest.raises(SnowmeltError):
+            lane.settle()
+    store = StateStore(redis_url, VIEWS)
+    lane = Lane("features", StateSink(lambda: store, INCARNATIONS, CrashPoints()), NoHistory(), INCARNATIONS)
+    assert set(lane.begin(places).values()) == {0}
+    lane.take(records)
+    lane.beat()
+    for view in ("user_profile", "user_seen", "item_stats"):
+        if topic not in VIEWS.views[view].topics:
+            continue
+        states = expected(view, topic, records)
+        found = store.read(view, list(states))
+        ours, theirs = (VIEWS.views[view].finish(each, NOW) for each in (found, list(states.values())))
+        for name, values in theirs.items():
+            for one, other in zip(ours[name], values, strict=True):
+                assert one == pytest.approx(other, rel=1e-6), name
+    for place in places:
+        assert store.fences("one", *place) == [EACH] * 16
+    counters = store.fence_table.counters()[topic]
+    assert (counters.applied, counters.duplicates, counters.dead) == (PARTITIONS * EACH, 0, 0)
