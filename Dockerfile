@@ -14,7 +14,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3 libgomp
  && install --directory --owner snowmelt --group snowmelt --mode 700 /var/lib/snowmelt
 COPY --from=build /venv /venv
 COPY --from=build /app /app
-ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 SNOWMELT_STATE_DIR=/var/lib/snowmelt SNOWMELT_CACHE_DIR=/var/lib/snowmelt/cache
+ENV NUMBA_CACHE_DIR=/var/lib/snowmelt/numba PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 SNOWMELT_STATE_DIR=/var/lib/snowmelt SNOWMELT_CACHE_DIR=/var/lib/snowmelt/cache
 WORKDIR /app
 USER snowmelt
 ENTRYPOINT ["python", "-P", "-m"]
