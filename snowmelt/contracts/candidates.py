@@ -15,7 +15,7 @@ class Candidates:
     Attributes:
         keys: uint64[n], item keys, no repeats.
         sources: S names.
-        scores: float32[n, S]; NaN where the source did not propose the item.
+        scores: float32[n, S], what each source says of each candidate, proposed by it or not; NaN where it has no say.
         ranks: uint16[n, S], from 1; 0 where the source did not propose the item.
     """
 

@@ -65,7 +65,7 @@ class Candidates(_message.Message):
     item_keys: _builtins.bytes
     """uint64[n]: xxh3 of tenant and item id."""
     scores: _builtins.bytes
-    """float32[n, sources]; NaN where the source did not propose the item."""
+    """float32[n, sources]: what each source says of each candidate, proposed by it or not; NaN where it has no say."""
     ranks: _builtins.bytes
     """uint16[n, sources], from 1; 0 where the source did not propose the item."""
     @_builtins.property
