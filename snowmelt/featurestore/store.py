@@ -20,7 +20,7 @@ from snowmelt.featurestore.sections import pack_spec
 READ_KEYS_MAX = 1000
 """Keys of one MGET: Redis serves nobody else meanwhile."""
 
-SCRIPTS = ("merge.lua", "apply.lua")
+SCRIPTS = ("kinds.lua", "merge.lua", "apply.lua")
 
 
 @dataclass(frozen=True)
