@@ -11,7 +11,6 @@ import pytest
 from snowmelt.api.gateway.v1 import gateway_pb2, gateway_pb2_grpc
 from snowmelt.client import Client
 from snowmelt.runtime.auth import Role
-from tests.fixtures.redis import RedisServer
 from tests.gateway.house import House
 
 
@@ -27,13 +26,11 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     return cert, key
 
 
-def test_both_doors_speak_tls(
-    tmp_path: Path, certificate: tuple[Path, Path], shared_redis: RedisServer, broker: str
-) -> None:
+def test_both_doors_speak_tls(tmp_path: Path, certificate: tuple[Path, Path], redis_url: str, broker: str) -> None:
     cert, key = certificate
     places = {"grpc_address": "0.0.0.0:0", "rest_address": "0.0.0.0:0"}
     paths = {"tls_cert_path": str(cert), "tls_key_path": str(key)}
-    house = House(tmp_path, shared_redis.url, broker, **places, **paths)
+    house = House(tmp_path, redis_url, broker, **places, **paths)
     try:
         token = f"Bearer {house.tokens.of(Role.PUBLIC)}"
         rest, rpc = (a.rpartition(":")[2] for a in (house.gateway.rest_address, house.gateway.grpc_address))

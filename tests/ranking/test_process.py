@@ -17,7 +17,6 @@ import pytest
 from snowmelt.api.ranker.v1 import ranker_pb2, ranker_pb2_grpc
 from snowmelt.runtime.auth import Role, Tokens
 from snowmelt.runtime.grpc_client import Remote
-from tests.fixtures.redis import RedisServer
 from tests.ranking.test_service import VIEWS, items, published, request
 
 __all__ = ["items", "published"]
@@ -47,7 +46,7 @@ async def rank(port: int, token: str, release_id: str) -> ranker_pb2.RankRespons
         await remote.close()
 
 
-def test_from_start_to_end(published: tuple[Path, str], shared_redis: RedisServer, tmp_path: Path) -> None:
+def test_from_start_to_end(published: tuple[Path, str], redis_url: str, tmp_path: Path) -> None:
     root, release_id = published
     VIEWS.dump(tmp_path / "views.json")
     port, ops = free_port(), free_port()
@@ -56,7 +55,7 @@ def test_from_start_to_end(published: tuple[Path, str], shared_redis: RedisServe
         "SNOWMELT_STATE_DIR": str(tmp_path),
         "SNOWMELT_VIEWS_PATH": str(tmp_path / "views.json"),
         "SNOWMELT_RELEASES_URL": str(root),
-        "SNOWMELT_REDIS_URL": shared_redis.url,
+        "SNOWMELT_REDIS_URL": redis_url,
         "SNOWMELT_RANKER_ADDRESS": f"127.0.0.1:{port}",
         "SNOWMELT_RANKER_OPS_ADDRESS": f"127.0.0.1:{ops}",
     }
