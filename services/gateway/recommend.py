@@ -165,7 +165,11 @@ class Recommender:
     def _why_short(self, request: Request, slate: Slate) -> str:
         if len(slate.items) >= request.k:
             return ""
-        return "all_filtered" if slate.items or len(self._parts.popularity.chart.keys) else "no_items"
+        return "all_filtered" if slate.items or self._any_item(request) else "no_items"
+
+    def _any_item(self, request: Request) -> bool:
+        columns = self._parts.items.columns()
+        return bool((~columns.withdrawn & (columns.available_from_ms <= request.as_of_ms)).any())
 
 
 def user_known(packed: PackedUserState, request: Request) -> bool:
