@@ -14,7 +14,7 @@ import psutil
 import typer
 
 from snowmelt.api.events.v1 import events_pb2
-from snowmelt.cli.ingest_rig import LANES, Rig, until
+from snowmelt.chaos.rig import LANES, Rig, until
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, record_key
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.runtime.kafka.producer import Producer

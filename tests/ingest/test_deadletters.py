@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from snowmelt.chaos.rig import Rig, until
 from snowmelt.cli import deadletters
-from snowmelt.cli.ingest_rig import Rig, until
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import record_key
 from snowmelt.contracts.topics import EVENTS

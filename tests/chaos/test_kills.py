@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from snowmelt.cli.chaos import drill
-from snowmelt.cli.ingest_rig import Rig
+from snowmelt.chaos.kills import drill
+from snowmelt.chaos.rig import Rig
 from snowmelt.runtime.kafka.jars import Distribution
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
@@ -29,7 +29,7 @@ def test_twenty_kills_lose_nothing_and_repeat_nothing(rig: Rig) -> None:
 
 
 def test_broken_lanes_are_seen(rig: Rig) -> None:
-    modules = {"lake": "tests.ingest.broken_lake", "features": "tests.ingest.broken_features"}
+    modules = {"lake": "tests.chaos.broken_lake", "features": "tests.chaos.broken_features"}
     report = drill(rig, kills=4, events=1500, modules=modules)
     assert report.lost > 0
     assert report.applied > report.acknowledged * 0.95
