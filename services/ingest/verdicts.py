@@ -5,14 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import pyarrow as pa
 
 from services.ingest.batch import Batch
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES
+from snowmelt.runtime.kafka.consumer import UNREADABLE
 
 MAX_BYTES = 1_048_576
 """Of a record's value; larger ones are dead letters that keep hash and size alone."""
 MAX_HEADERS = 100
+FIRST_MS, LAST_MS = 0, 4_102_444_800_000
+"""Bounds of a record's own Kafka time: from 1970 to 2100, as far as an event may lie. Producers may set any."""
 
 
 class Why(StrEnum):
@@ -21,6 +25,8 @@ class Why(StrEnum):
     TOMBSTONE = "tombstone"
     OVERSIZED = "oversized"
     TOO_MANY_HEADERS = "too_many_headers"
+    UNREADABLE_HEADERS = "unreadable_headers"
+    INVALID_RECORD_TIME = "invalid_record_time"
     UNDECODABLE = "undecodable"
     SCHEMA_MISMATCH = "schema_mismatch"
     INVALID_FIELD = "invalid_field"
@@ -48,15 +54,20 @@ def gate(batch: Batch) -> dict[int, Verdict]:
             found[i] = Verdict(Why.UNDECODABLE, "the value is empty")
         elif len(value) > MAX_BYTES:
             found[i] = Verdict(Why.OVERSIZED, f"the value has {len(value)} bytes, at most {MAX_BYTES} are taken")
+    for i in np.flatnonzero((batch.times_ms < FIRST_MS) | (batch.times_ms > LAST_MS)).tolist():
+        found.setdefault(i, Verdict(Why.INVALID_RECORD_TIME, f"{batch.times_ms[i]} ms is not from 1970 to 2100"))
     for i, headers in enumerate(batch.headers):
-        if headers is not None and len(headers) > MAX_HEADERS and i not in found:
-            found[i] = Verdict(Why.TOO_MANY_HEADERS, f"{len(headers)} headers, at most {MAX_HEADERS} are taken")
+        if headers is UNREADABLE:
+            found.setdefault(i, Verdict(Why.UNREADABLE_HEADERS, "the name of a header is no UTF-8"))
+        elif headers is not None and len(headers) > MAX_HEADERS:
+            found.setdefault(i, Verdict(Why.TOO_MANY_HEADERS, f"{len(headers)} headers, at most {MAX_HEADERS}"))
     return found
 
 
 def dead_rows(batch: Batch, verdicts: Mapping[int, Verdict], incarnation: str) -> pa.Table:
-    """The rows of ``dead_letters``, in the order of the batch."""
+    """The rows of ``dead_letters``, in the order of the batch; an impossible record time is put at its bound."""
     rows = []
+    times_ms = np.clip(batch.times_ms, FIRST_MS, LAST_MS)
     for i in sorted(verdicts):
         value, verdict = batch.values[i], verdicts[i]
         rows.append(
@@ -64,14 +75,14 @@ def dead_rows(batch: Batch, verdicts: Mapping[int, Verdict], incarnation: str) -
                 "topic": batch.topic,
                 "reason": str(verdict.why),
                 "detail": verdict.detail[:1000],
-                "key": (batch.keys[i] or b"")[:MAX_BYTES],
+                "key": None if (key := batch.keys[i]) is None else key[:MAX_BYTES],
                 "payload": value if value is not None and len(value) <= MAX_BYTES else None,
                 "payload_sha256": None if value is None else hashlib.sha256(value).hexdigest(),
                 "payload_bytes": None if value is None else len(value),
                 "incarnation": incarnation,
                 "partition": int(batch.partitions[i]),
                 "offset": int(batch.offsets[i]),
-                "record_time": int(batch.times_ms[i]) * 1000,
+                "record_time": int(times_ms[i]) * 1000,
             }
         )
     return pa.Table.from_pylist(rows, schema=TABLES[DEAD_LETTERS])

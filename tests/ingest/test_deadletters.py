@@ -16,8 +16,8 @@ from snowmelt.features.compile import compile_views
 from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.runtime.kafka.jars import Distribution
 from snowmelt.runtime.kafka.producer import Producer
+from tests.chaos.test_kills import CACHE
 from tests.ingest.fakes import NOW, event
-from tests.ingest.test_kills import CACHE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
 VIEWS = (defaults.USER_PROFILE, defaults.USER_SEEN, defaults.ITEM_STATS, defaults.ITEM_CONTENT)

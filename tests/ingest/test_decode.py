@@ -1,5 +1,6 @@
 """Judgement: columns agree with protovalidate on every event, and each kind of bad record has its verdict."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from snowmelt.contracts import topics
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.lake import TABLES
+from snowmelt.runtime.kafka.consumer import UNREADABLE
 from snowmelt.runtime.validation import check
 
 NOW = 1_714_521_600_000
@@ -81,6 +83,19 @@ def test_too_many_headers_are_refused_and_none_are_needed() -> None:
     assert {i: verdict.why for i, verdict in found.verdicts.items()} == {0: Why.TOO_MANY_HEADERS}
 
 
+def test_headers_that_cannot_be_read_are_refused() -> None:
+    found = decode(batch(topics.EVENTS, [event()] * 2, [b"default/ann"] * 2, [UNREADABLE, []]), "one", EVENT_TYPES)
+    assert {i: verdict.why for i, verdict in found.verdicts.items()} == {0: Why.UNREADABLE_HEADERS}
+
+
+@pytest.mark.parametrize("time_ms", [-1, 4_102_444_800_001, 2**62, -(2**62)])
+def test_a_record_with_an_impossible_time_of_its_own_is_refused_and_kept(time_ms: int) -> None:
+    given_ = replace(batch(topics.EVENTS, [event()] * 2, [b"default/ann"] * 2), times_ms=np.array([time_ms, NOW]))
+    found = decode(given_, "one", EVENT_TYPES)
+    assert {i: verdict.why for i, verdict in found.verdicts.items()} == {0: Why.INVALID_RECORD_TIME}
+    assert len(dead_rows(given_, found.verdicts, "one")) == 1
+
+
 def test_a_session_is_an_entity_of_its_own() -> None:
     anonymous = event(user_id="", session_id="s1")
     assert events(anonymous, key=b"default/\x1fs1").verdicts == {}
@@ -105,6 +120,13 @@ def test_a_large_value_is_kept_as_hash_and_size() -> None:
     rows = dead_rows(given, decode(given, "one", EVENT_TYPES).verdicts, "one").to_pylist()
     assert (rows[0]["payload"], rows[0]["payload_bytes"]) == (None, MAX_BYTES + 1)
     assert rows[1]["payload"] == b"\xff"
+
+
+def test_a_letter_tells_no_key_from_an_empty_one() -> None:
+    given = batch(topics.EVENTS, [event()] * 2, [None, b""])
+    found = decode(given, "one", EVENT_TYPES)
+    assert {verdict.why for verdict in found.verdicts.values()} == {Why.KEY_MISMATCH}
+    assert [row["key"] for row in dead_rows(given, found.verdicts, "one").to_pylist()] == [None, b""]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ _LOG = logging.getLogger(__name__)
 SEEK_S = 5.0
 Place = tuple[str, int]
 """Topic and partition."""
+UNREADABLE: list[tuple[str, bytes]] = []
+"""Stands for the headers of a record with a header whose name is no UTF-8: the client cannot hand them on."""
 
 
 @dataclass(frozen=True)
@@ -177,5 +179,13 @@ def _columns(place: Place, messages: list[Any]) -> Records:
         times_ms=[m.timestamp()[1] for m in messages],
         keys=[m.key() for m in messages],
         values=[m.value() for m in messages],
-        headers=[m.headers() for m in messages],
+        headers=[_headers(m) for m in messages],
     )
+
+
+def _headers(message: Any) -> list[tuple[str, bytes]] | None:
+    try:
+        found: list[tuple[str, bytes]] | None = message.headers()
+    except (UnicodeDecodeError, SystemError):  # the client raises now one, now the other
+        return UNREADABLE
+    return found
