@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.ingest.batch import Batch, batch_of
-from services.ingest.decode import ID_COLUMNS, Decoded, decode
+from services.ingest.decode import Decoded, decode
+from services.ingest.past import read_back
 from services.ingest.ports import History, MovedError, Outcome, Sink
 from services.ingest.traces import Traces
 from services.ingest.window import WINDOW_OFFSETS, Window
-from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys
 from snowmelt.runtime.kafka.consumer import Place, Records
 from snowmelt.runtime.metrics import RECORDS
 
@@ -39,8 +39,16 @@ class Lane:
     places that have moved are dropped here until they ``begin`` again.
     """
 
-    def __init__(self, name: str, sink: Sink, history: History, incarnations: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        history: History,
+        incarnations: Mapping[str, str],
+        window_offsets: int = WINDOW_OFFSETS,
+    ) -> None:
         self.name = name
+        self._window_offsets = window_offsets
         self.sink = sink
         self._history = history
         self._incarnations = incarnations
@@ -185,20 +193,14 @@ class Lane:
         return outcomes, decoded.rows if kept.all() else decoded.rows.filter(kept)
 
     def _read_back(self, place: Place, position: int) -> Window:
-        window = Window()
-        column = ID_COLUMNS.get(place[0])
-        if column is None or position == 0:
-            return window
-        start = max(0, position - WINDOW_OFFSETS)
-        ids, offsets, landed = self._history.kept(column, place, start, position)
-        window.remember(item_keys(DEFAULT_TENANT, ids), np.array(offsets, np.int64))
-        reached = max(start, min(landed, position))
-        for records in self._history.replay(place, reached, position) if reached < position else ():
-            batch = batch_of([records], {place: reached})
-            decoded = decode(batch, self._incarnations[place[0]], self.sink.event_types())
-            if decoded.keys is not None:
-                window.keep(decoded.keys, batch.offsets[decoded.places])
-        return window
+        return read_back(
+            self._history,
+            place,
+            position,
+            window=Window(self._window_offsets),
+            incarnation=self._incarnations[place[0]],
+            event_types=self.sink.event_types(),
+        )
 
 
 def _traced(work: Callable[[], None], traces: Traces, opened: ExitStack) -> Callable[[], None]:

@@ -19,7 +19,7 @@ class Window:
     """
 
     def __init__(self, size: int = WINDOW_OFFSETS) -> None:
-        self._size = size
+        self.size = size
         self._segments: list[_Segment] = []
 
     def keep(self, keys: Keys, offsets: I64) -> Mask:
@@ -29,7 +29,7 @@ class Window:
         latest: dict[int, int] = {}
         for i, key, offset in zip(suspects.tolist(), keys[suspects].tolist(), offsets[suspects].tolist(), strict=True):
             before = latest[key] if key in latest else self._last_before(key, offset)
-            if before is not None and offset - before <= self._size:
+            if before is not None and offset - before <= self.size:
                 kept[i] = False
             else:
                 latest[key] = offset
@@ -51,7 +51,7 @@ class Window:
 
     def _join(self, one: _Segment, other: _Segment, newest: int) -> _Segment:
         keys, offsets = np.concatenate((one[0], other[0])), np.concatenate((one[1], other[1]))
-        live = offsets >= newest - self._size
+        live = offsets >= newest - self.size
         keys, offsets = keys[live], offsets[live]
         order = np.argsort(keys, kind="stable")
         return keys[order], offsets[order]

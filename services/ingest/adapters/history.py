@@ -10,6 +10,7 @@ from snowmelt.lake import TOPIC_TABLES, Lake
 from snowmelt.runtime.kafka.consumer import Consumer, Place, Records
 
 REPLAY_S = 60.0
+"""How long the log may give nothing of what it should hold."""
 
 
 class LakeThenKafka:
@@ -53,6 +54,7 @@ class LakeThenKafka:
                     name = f"{place[0]}/{place[1]}"
                     raise SnowmeltError(Reason.UNAVAILABLE, f"{name}: [{position}, {end}) cannot be read again")
                 for records in polled.records:
+                    deadline = time.monotonic() + REPLAY_S
                     position = records.offsets[-1] + 1
                     keep = sum(offset < end for offset in records.offsets)
                     yield Records(
