@@ -15,13 +15,14 @@ from services.ingest.lag import watch
 from services.ingest.land import LakeSink
 from services.ingest.lane import Lane
 from services.ingest.ports import Sink
+from services.ingest.topics import check_topics
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import Lake
-from snowmelt.runtime.kafka.admin import Admin, house_topics
+from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.consumer import Consumer
 from snowmelt.runtime.ops import OpsServer
 from snowmelt.runtime.telemetry import setup
@@ -70,8 +71,7 @@ def _run_lane(
     crash = CrashPoints(settings.crash_at)
 
     def prepare() -> tuple[dict[str, str], Sink]:
-        if settings.create_topics and len(admin.partitions(topics)) < len(topics):
-            admin.create_topics(house_topics(settings.partitions))
+        check_topics(settings, admin, topics)
         incarnations = admin.incarnations(topics, settings.kafka_incarnation)
         return incarnations, make_sink(settings, incarnations, crash)
 

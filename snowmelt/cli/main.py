@@ -26,6 +26,7 @@ VERBS = {
     "rebuild": ("rebuild", "Make the online state anew from the lake"),
     "features": ("features", "List, show, compile the features"),
     "deadletters": ("deadletters", "List, show, replay invalid messages"),
+    "topics": ("topics", "Make, check, mend the topics"),
     "trace": ("trace", "The waterfall of one trace"),
     "bench": ("bench", "Measure speed against named rivals"),
     "chaos": ("chaos", "Kill processes at named points and check the outcome"),

@@ -1,16 +1,27 @@
 """Administration: create topics, learn a topic's incarnation and partitions, and where its log begins and ends."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+)
 
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import Reason, SnowmeltError
 
 TIMEOUT_S = 10.0
+COMPACTED = (topics.CATALOG, topics.USERS)
+KEPT = {"retention.ms": "-1"}
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
@@ -24,6 +35,17 @@ class TopicSpec:
     partitions: int = 8
     compacted: bool = False
     config: dict[str, str] = field(default_factory=dict)
+    replication: int = -1
+    """-1: as the broker does by default."""
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as the brokers have it: the nodes of each partition's replicas, and Kafka's own settings."""
+
+    name: str
+    replicas: tuple[tuple[int, ...], ...]
+    config: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -34,16 +56,15 @@ class Watermarks:
     high: int
 
 
-def house_topics(partitions: int = 8) -> tuple[TopicSpec, ...]:
+def house_topics(partitions: int = 8, replication: int = -1) -> tuple[TopicSpec, ...]:
     """The five topics of the house; catalogue and users keep the newest record of each key for ever.
 
     The others are not expired by time: records carry the clock of the data, and Kafka would delete a historical data
     set as too old soon after it came. Bound them by ``retention.bytes``, beyond what both lanes may lag.
     """
+    in_sync = {"min.insync.replicas": "2"} if replication > 2 else {}
     return tuple(
-        TopicSpec(name, partitions, compacted=True)
-        if name in (topics.CATALOG, topics.USERS)
-        else TopicSpec(name, partitions, config={"retention.ms": "-1"})
+        TopicSpec(name, partitions, name in COMPACTED, in_sync | ({} if name in COMPACTED else KEPT), replication)
         for name in (*topics.LAKE_TOPICS, topics.DEAD_LETTERS)
     )
 
@@ -81,11 +102,85 @@ class Admin:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        try:
-            found = self._client.list_topics(timeout=self._timeout_s).topics
-        except KafkaException as error:
-            raise _unavailable("Kafka cannot be asked for its topics", error) from error
+        found = self._metadata().topics
         return {n: len(found[n].partitions) for n in names if n in found and found[n].partitions}
+
+    def nodes(self) -> list[int]:
+        """The ids of the brokers that answer now.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        return sorted(self._metadata().brokers)
+
+    def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
+        """Replicas and settings of each topic; topics that do not exist are absent.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        found = self._metadata().topics
+        there = [name for name in names if name in found and found[name].partitions]
+        if not there:
+            return {}
+        asked = self._client.describe_configs(
+            [ConfigResource(ConfigResource.Type.TOPIC, name) for name in there], request_timeout=self._timeout_s
+        )
+        states: dict[str, TopicState] = {}
+        for resource, future in asked.items():
+            try:
+                config = {key: str(entry.value) for key, entry in future.result(self._timeout_s + 1).items()}
+            except KafkaException as error:
+                raise _unavailable(f"the settings of {resource.name} cannot be read", error) from error
+            partitions = found[resource.name].partitions
+            replicas = tuple(tuple(partitions[number].replicas) for number in sorted(partitions))
+            states[resource.name] = TopicState(resource.name, replicas, config)
+        return states
+
+    def set_config(self, name: str, config: Mapping[str, str]) -> None:
+        """Changes these settings of a topic and no others.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE, also where the broker refuses.
+        """
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in config.items()
+        ]
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        for future in self._client.incremental_alter_configs([resource], request_timeout=self._timeout_s).values():
+            try:
+                future.result(self._timeout_s + 1)
+            except KafkaException as error:
+                raise _unavailable(f"the settings of {name} cannot be changed", error) from error
+
+    def add_partitions(self, name: str, count: int) -> None:
+        """Gives a topic more partitions, ``count`` in all.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE, also where the broker refuses.
+        """
+        for future in self._client.create_partitions([NewPartitions(name, count)]).values():
+            try:
+                future.result(self._timeout_s)
+            except KafkaException as error:
+                raise _unavailable(f"{name} cannot be given {count} partitions", error) from error
+
+    def committed(self, group: str) -> dict[tuple[str, int], int]:
+        """What a consumer group has committed; empty where there is no such group.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        asked = self._client.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout_s
+        )
+        try:
+            answer = asked[group].result(self._timeout_s + 1)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {}
+            raise _unavailable(f"the offsets of group {group} cannot be read", error) from error
+        return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
 
     def incarnations(self, names: Sequence[str], configured: str = "") -> dict[str, str]:
         """What tells a topic from another of the same name made later: Kafka's topic id.
@@ -124,6 +219,23 @@ class Admin:
         high = self._offsets(places, _LATEST)
         return {place: Watermarks(low[place], high[place]) for place in places}
 
+    def offsets_at(self, places: Sequence[tuple[str, int]], time_ms: int) -> dict[tuple[str, int], int]:
+        """The first offset of each place whose record is of this Kafka time or newer; its end where there is none.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        spec = OffsetSpec.for_timestamp(time_ms)
+        found = self._offsets(places, spec)
+        ends = self._offsets([place for place in places if found[place] < 0], _LATEST)
+        return found | ends
+
+    def _metadata(self) -> Any:
+        try:
+            return self._client.list_topics(timeout=self._timeout_s)
+        except KafkaException as error:
+            raise _unavailable("Kafka does not answer (start it, or mend SNOWMELT_KAFKA_BOOTSTRAP)", error) from error
+
     def _offsets(self, places: Sequence[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         deadline = time.monotonic() + self._timeout_s
         found: dict[tuple[str, int], int] = {}
@@ -151,7 +263,9 @@ def _passing(error: KafkaError) -> bool:
 
 def _new_topic(spec: TopicSpec) -> NewTopic:
     policy = {"cleanup.policy": "compact"} if spec.compacted else {}
-    return NewTopic(spec.name, num_partitions=spec.partitions, replication_factor=-1, config=policy | spec.config)
+    return NewTopic(
+        spec.name, num_partitions=spec.partitions, replication_factor=spec.replication, config=policy | spec.config
+    )
 
 
 def _unavailable(what: str, error: KafkaException) -> SnowmeltError:
