@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +16,9 @@ from services.ingest.decode import Decoded
 from services.ingest.ports import MovedError, Outcome
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.contracts.ids import BUCKETS, entity_bucket
+from snowmelt.contracts.ids import BUCKETS
 from snowmelt.features.rows import Rows
-from snowmelt.features.views import CompiledView, CompiledViews
+from snowmelt.features.views import CompiledView, CompiledViews, Folded
 from snowmelt.features.words import Words
 from snowmelt.featurestore.store import BucketWrite, Counters, StateStore
 from snowmelt.runtime.kafka.consumer import Place
@@ -141,20 +142,18 @@ class StateSink:
         numbers, which = np.unique(_partitions(batch.topic, table), return_inverse=True)
         fences = np.array([self._fences[batch.topic, number] for number in numbers.tolist()], np.int64)
         replayed = (fences.max(axis=1)[which] > rows.offsets).any()
-        rows = dataclasses.replace(rows, tenant_words=_by_partition(rows.tenant_words, numbers, which))
+        rows = dataclasses.replace(rows, tenant_words=_by_partition(rows.tenant_words, len(numbers), which))
         for index, view in enumerate(self.views.views.values()):
-            if batch.topic not in view.topics:
-                continue
-            folded = view.fold(self._unapplied(view, rows, fences[which]) if replayed else rows)
-            origins = cast(list[_Origin], folded.tenants)
-            for origin, entity, state in zip(origins, folded.entities, folded.states, strict=True):
-                found[batch.topic, origin.number][entity_bucket(origin, entity)].append((index, entity, state))
+            if batch.topic in view.topics:
+                folded = view.fold(self._unapplied(view, rows, fences[which]) if replayed else rows)
+                for number, bucket, some in _by_bucket(index, folded, numbers):
+                    found[batch.topic, number][bucket] += some
         return found
 
     def _unapplied(self, view: CompiledView, rows: Rows, fences: I64) -> Rows:
         """Those at or beyond the fence of their entity's bucket; ``fences`` is int64[n, 16]."""
-        codes, pairs = rows.pairs(rows.user_words if view.entity == "user" else rows.item_words)
-        buckets = np.array([entity_bucket(*pair) for pair in pairs], np.int64)
+        codes, named = rows.user_entities if view.entity == "user" else rows.item_entities
+        buckets = (named.keys % np.uint64(BUCKETS)).astype(np.int64)
         return rows.take(rows.offsets >= fences[np.arange(len(rows)), buckets[codes]])
 
     def _counters(self, place: Place, batch: Batch, decoded: Decoded, kept: I64) -> Counters:
@@ -182,21 +181,22 @@ class StateSink:
         ]
 
 
-class _Origin(str):
-    """A tenant's name that knows its partition."""
-
-    __slots__ = ("number",)
-    number: int
-
-
-def _by_partition(tenants: Words, numbers: I64, which: I64) -> Words:
+def _by_partition(tenants: Words, partitions: int, which: I64) -> Words:
     """The tenants with a word of their own in each partition, so that a fold keeps the partitions apart."""
-    words = []
-    for number in numbers.tolist():
-        for value in tenants.values:
-            words.append(_Origin(value))
-            words[-1].number = number
-    return Words(which * len(tenants.values) + tenants.codes, tuple(words))
+    return Words(which * len(tenants.values) + tenants.codes, tenants.values * partitions)
+
+
+def _by_bucket(view: int, folded: Folded, numbers: I64) -> Iterator[tuple[int, int, list[tuple[int, str, bytes]]]]:
+    """Partition, bucket and deltas, of each partition and bucket that has some."""
+    named = folded.named
+    partition = named.tenant_codes // (len(named.tenants) // len(numbers))
+    place = partition * BUCKETS + (named.keys % np.uint64(BUCKETS)).astype(np.int64)
+    order = np.argsort(place, kind="stable")
+    deltas = list(zip(repeat(view), named.names, folded.states))
+    deltas = list(map(deltas.__getitem__, order.tolist()))
+    places, begins = np.unique(place[order], return_index=True)
+    for each, begin, end in zip(places.tolist(), begins.tolist(), [*begins.tolist()[1:], len(deltas)], strict=True):
+        yield int(numbers[each // BUCKETS]), each % BUCKETS, deltas[begin:end]
 
 
 def _partitions(topic: str, table: pa.Table) -> I64:

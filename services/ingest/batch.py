@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from snowmelt.runtime.kafka.consumer import Place, Records
 
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+_chain = chain.from_iterable
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class Batch:
 def batch_of(records: Sequence[Records], starts: dict[Place, int]) -> Batch:
     """One batch of a topic's records, without those before a partition's start."""
     parts = [trimmed for each in records if (trimmed := _from(each, starts[each.topic, each.partition])).offsets]
+    size = sum(len(part.offsets) for part in parts)
     ends: dict[Place, int] = {}
     for part in parts:
         ends[part.topic, part.partition] = part.offsets[-1] + 1
@@ -48,11 +51,11 @@ def batch_of(records: Sequence[Records], starts: dict[Place, int]) -> Batch:
         partitions=np.repeat(
             np.array([p.partition for p in parts], np.int32), np.array([len(p.offsets) for p in parts], np.int64)
         ),
-        offsets=np.array([offset for p in parts for offset in p.offsets], np.int64),
-        times_ms=np.array([time for p in parts for time in p.times_ms], np.int64),
-        keys=[key for p in parts for key in p.keys],
-        values=[value for p in parts for value in p.values],
-        headers=[headers for p in parts for headers in p.headers],
+        offsets=np.fromiter(_chain(p.offsets for p in parts), np.int64, size),
+        times_ms=np.fromiter(_chain(p.times_ms for p in parts), np.int64, size),
+        keys=list(_chain(p.keys for p in parts)),
+        values=list(_chain(p.values for p in parts)),
+        headers=list(_chain(p.headers for p in parts)),
         starts={place: starts[place] for place in ends},
         ends=ends,
     )

@@ -71,8 +71,8 @@ def _events(
     batch: Batch, verdicts: dict[int, Verdict], incarnation: str, event_types: Sequence[str]
 ) -> tuple[pa.Table, I64]:
     """Rows of the valid events and their places; most are judged as columns and never become messages."""
-    values = [b"" if value is None else value for value in batch.values]
-    for i in verdicts:
+    values: list[Any] = list(batch.values)
+    for i in verdicts:  # a record without a value is among these
         values[i] = b""
     columns, odd = read_events(values)
     table, suspects = columns.table(batch, incarnation), columns.broken()

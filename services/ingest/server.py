@@ -22,6 +22,7 @@ from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import Lake
+from snowmelt.runtime import garbage
 from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.consumer import Consumer
 from snowmelt.runtime.ops import OpsServer
@@ -53,6 +54,7 @@ def run(settings: IngestSettings, stop: threading.Event, make_sink: MakeSink | N
     reasons: list[Callable[[], list[str]]] = [lambda: missing]
     ops = OpsServer(settings.ops, lambda: [why for reason in reasons for why in reason()], settings)
     ops.start()
+    garbage.seldom()
     try:
         _run_lane(settings, stop, missing, reasons, make_sink or _sink)
     finally:

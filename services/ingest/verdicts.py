@@ -47,7 +47,7 @@ class Verdict:
 def gate(batch: Batch) -> dict[int, Verdict]:
     """Verdicts, by row, on records that need not be decoded."""
     found: dict[int, Verdict] = {}
-    for i, value in enumerate(batch.values):
+    for i, value in enumerate(batch.values) if _odd_sizes(batch) else ():
         if value is None:
             found[i] = Verdict(Why.TOMBSTONE, "the record has no value")
         elif not value:
@@ -56,12 +56,19 @@ def gate(batch: Batch) -> dict[int, Verdict]:
             found[i] = Verdict(Why.OVERSIZED, f"the value has {len(value)} bytes, at most {MAX_BYTES} are taken")
     for i in np.flatnonzero((batch.times_ms < FIRST_MS) | (batch.times_ms > LAST_MS)).tolist():
         found.setdefault(i, Verdict(Why.INVALID_RECORD_TIME, f"{batch.times_ms[i]} ms is not from 1970 to 2100"))
-    for i, headers in enumerate(batch.headers):
+    for i, headers in enumerate(batch.headers) if batch.headers.count(None) < len(batch) else ():
         if headers is UNREADABLE:
             found.setdefault(i, Verdict(Why.UNREADABLE_HEADERS, "the name of a header is no UTF-8"))
         elif headers is not None and len(headers) > MAX_HEADERS:
             found.setdefault(i, Verdict(Why.TOO_MANY_HEADERS, f"{len(headers)} headers, at most {MAX_HEADERS}"))
     return found
+
+
+def _odd_sizes(batch: Batch) -> bool:
+    if None in batch.values:
+        return True
+    sizes = list(map(len, filter(None, batch.values)))
+    return len(sizes) < len(batch) or max(sizes, default=0) > MAX_BYTES
 
 
 def dead_rows(batch: Batch, verdicts: Mapping[int, Verdict], incarnation: str) -> pa.Table:

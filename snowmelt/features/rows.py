@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,28 @@ from snowmelt.features.ragged import F64, I64, Ragged, offsets_of
 from snowmelt.features.wire import NO_TYPE, WITHDRAWAL, Types
 from snowmelt.features.words import Words
 
-__all__ = ["NO_TYPE", "WITHDRAWAL", "Rows", "Types"]
+__all__ = ["NO_TYPE", "WITHDRAWAL", "Entities", "Rows", "Types"]
+
+
+@dataclass(frozen=True, eq=False)
+class Entities:
+    """m pairs of tenant and name, users or items.
+
+    Attributes:
+        tenants: the words that ``tenant_codes`` (int64[m]) name.
+        names: m.
+        keys: uint64[m], ``item_key`` of each; modulo 16 it is the bucket.
+    """
+
+    tenants: tuple[str, ...]
+    tenant_codes: I64
+    names: list[str]
+    keys: Keys
+
+    def take(self, index: I64) -> "Entities":
+        """Some of them, in the order of the index."""
+        names = list(map(self.names.__getitem__, index.tolist()))
+        return Entities(self.tenants, self.tenant_codes[index], names, self.keys[index])
 
 
 @dataclass(frozen=True)
@@ -72,10 +94,33 @@ class Rows:
     @cached_property
     def item_keys(self) -> Keys:
         """uint64[n]: the key of each row's item."""
-        codes, values = self.pairs(self.item_words)
-        return np.concatenate([item_keys(tenant, (item,)) for tenant, item in values] or [np.empty(0, np.uint64)])[
-            codes
-        ]
+        codes, items = self.item_entities
+        return items.keys[codes]
+
+    @cached_property
+    def user_entities(self) -> tuple[I64, Entities]:
+        """Codes int64[n] into the users that occur, one named "" among them where a row has none, and these."""
+        return self._entities(self.user_words)
+
+    @cached_property
+    def item_entities(self) -> tuple[I64, Entities]:
+        """Codes int64[n] into the items that occur, and these."""
+        return self._entities(self.item_words)
+
+    def _entities(self, words: Words) -> tuple[I64, Entities]:
+        width = max(len(words.values), 1)
+        found, codes = np.unique(self.tenant_words.codes * width + words.codes, return_inverse=True)
+        tenants, places = np.divmod(found, width)
+        names = list(map(words.values.__getitem__, places.tolist()))
+        return codes, Entities(self.tenant_words.values, tenants, names, self._keys(tenants, names))
+
+    def _keys(self, tenants: I64, names: list[str]) -> Keys:
+        keys = np.empty(len(names), np.uint64)
+        for tenant in set(self.tenant_words.values):
+            mine = np.array([value == tenant for value in self.tenant_words.values])[tenants]
+            own = names if mine.all() else list(compress(names, mine.tolist()))
+            keys[mine] = item_keys(tenant, own)
+        return keys
 
     def pairs(self, words: Words) -> tuple[I64, list[tuple[str, str]]]:
         """Codes int64[n] into the different (tenant, word) that occur, and these in order of their code."""

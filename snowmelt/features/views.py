@@ -18,7 +18,7 @@ from snowmelt.features.kinds import FIXED, last
 from snowmelt.features.plan import Plan, plan
 from snowmelt.features.ragged import I64, Array, Ragged, of_cells
 from snowmelt.features.reading import OnlineReading
-from snowmelt.features.rows import Rows
+from snowmelt.features.rows import Entities, Rows
 from snowmelt.features.sections import Group, Section, groups
 
 FORMAT = 1
@@ -27,13 +27,22 @@ Values = dict[str, Any]
 """By feature: float32[n] or float64[n], a list of n arrays, or a list of n payloads (bytes or None)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Folded:
-    """A batch's delta states, one an entity, in order of tenant and entity."""
+    """A batch's delta states, one an entity; ``named`` says of whom."""
 
-    tenants: list[str]
-    entities: list[str]
+    named: Entities
     states: list[bytes]
+
+    @property
+    def tenants(self) -> list[str]:
+        """Whose each entity is."""
+        return list(map(self.named.tenants.__getitem__, self.named.tenant_codes.tolist()))
+
+    @property
+    def entities(self) -> list[str]:
+        """The users or items."""
+        return self.named.names
 
     def __len__(self) -> int:
         return len(self.states)
@@ -84,23 +93,21 @@ class CompiledView:
 
     def fold(self, rows: Rows) -> Folded:
         """The delta states of a batch; rows of other topics or without the entity give nothing."""
-        words = rows.user_words if self.entity == "user" else rows.item_words
+        codes, entities = rows.user_entities if self.entity == "user" else rows.item_entities
         if rows.topic not in self.topics or not len(rows):
-            return Folded([], [], [])
-        codes, entities = rows.pairs(words)
-        unnamed = np.array([not entity for _, entity in entities])
-        parts, filled = [], np.zeros(len(entities), np.bool_)
+            return Folded(entities.take(np.empty(0, np.int64)), [])
+        unnamed = ~np.fromiter(map(bool, entities.names), np.bool_, len(entities.names))
+        parts, filled = [], np.zeros(len(unnamed), np.bool_)
         for group in self.groups:
             cells, columns = self._bag(group, rows, codes)
             cells, columns = _reduce(group, cells, columns)
             keep = ~unnamed[cells // len(group.sections)]
             cells, columns = cells[keep], tuple(c[keep] for c in columns)
             filled[cells // len(group.sections)] = True
-            parts.append(of_cells(cells, len(entities) * len(group.sections), columns))
+            parts.append(of_cells(cells, len(entities.names) * len(group.sections), columns))
         kept = np.flatnonzero(filled)
         parts = [p.take(kept, len(g.sections)) for p, g in zip(parts, self.groups, strict=True)]
-        named = [entities[i] for i in kept.tolist()]
-        return Folded([t for t, _ in named], [e for _, e in named], state.pack(self.groups, parts, len(kept)))
+        return Folded(entities.take(kept), state.pack(self.groups, parts, len(kept)))
 
     def _bag(self, group: Group, rows: Rows, codes: I64) -> tuple[I64, tuple[Array, ...]]:
         width = len(group.sections)

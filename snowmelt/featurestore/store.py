@@ -1,10 +1,11 @@
 """The online store: states in Redis, written through a fence, exactly once per (partition, bucket)."""
 
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import groupby
+from operator import itemgetter
 
 import redis
 from redis.exceptions import NoScriptError
@@ -151,27 +152,27 @@ class StateStore:
         return answers
 
     def _command(self, write: BucketWrite) -> tuple[int, list[bytes | str | int]]:
-        by_view: dict[int, dict[str, bytes]] = defaultdict(dict)
-        for view, entity, delta in write.deltas:
-            by_view[view][entity] = delta
-        if sum(map(len, by_view.values())) != len(write.deltas):
-            raise ValueError(f"an entity comes twice in a write of {write.topic}/{write.partition}")
         place = (self.tenant, write.bucket, self.generation)
         keys: list[bytes | str | int] = [names.fence(*place), names.sequence(*place)]
         heads: list[bytes | str | int] = []
         states: list[bytes | str | int] = []
         deltas: list[bytes | str | int] = []
-        for view, by_entity in by_view.items():
+        views = 0
+        for view, some in groupby(sorted(write.deltas, key=itemgetter(0)), key=itemgetter(0)):
+            _, entities, own = zip(*some, strict=True)
+            if len(set(entities)) != len(entities):
+                raise ValueError(f"an entity comes twice in a write of {write.topic}/{write.partition}")
             prefix = names.state_prefix(*place, self._view_names[view])
             keys.append(names.changes(*place, self._view_names[view]))
-            heads += (self._specs[view], len(prefix.encode()), len(by_entity))
-            states += [prefix + entity for entity in by_entity]
-            deltas += by_entity.values()
+            heads += (self._specs[view], len(prefix.encode()), len(entities))
+            states += [prefix + entity for entity in entities]
+            deltas += own
+            views += 1
         keys += states
         field_name = names.fence_field(write.incarnation, write.topic, write.partition)
         counters = write.counters
         head = (field_name, write.from_offset, write.to_offset, counters.applied, counters.duplicates, counters.dead)
-        return len(keys), [*keys, *head, self._epoch, len(by_view), *heads, *deltas]
+        return len(keys), [*keys, *head, self._epoch, views, *heads, *deltas]
 
     def read(self, view: str, entities: Sequence[str]) -> list[bytes | None]:
         """n packed states of a view, in order; None where an entity has none.

@@ -4,9 +4,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import confluent_kafka
+import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
@@ -32,10 +36,10 @@ class Records:
     values: list[bytes | None]
     headers: list[list[tuple[str, bytes]] | None]
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
         """What the values take."""
-        return sum(len(value) for value in self.values if value is not None)
+        return sum(map(len, filter(None, self.values)))
 
 
 @dataclass(frozen=True)
@@ -108,18 +112,10 @@ class Consumer:
             messages = self._consumer.consume(max_records, timeout_s)
         except KafkaException as error:
             raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: {error.args[0].str()}") from error
-        groups: dict[Any, list[Message]] = {}
-        lost: list[Any] = []
-        for message in messages:
-            trouble = message.error()
-            if trouble is None:
-                groups.setdefault((message.topic(), message.partition()), []).append(message)
-            elif trouble.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-                _LOG.warning("%s/%s: %s", message.topic(), message.partition(), trouble.str())
-                lost.append((message.topic(), message.partition()))
-            elif trouble.fatal() or trouble.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: {trouble.str()}")
-        return Polled([_columns(place, group) for place, group in groups.items()], lost)
+        if all(trouble is None for trouble in map(Message.error, messages)):
+            return Polled(_runs(messages), [])
+        lost = [place for place in map(_lost, messages) if place is not None]
+        return Polled(_runs([message for message in messages if message.error() is None]), lost)
 
     def seek(self, offsets: Mapping[Place, int]) -> None:
         """Goes on at other offsets; what was fetched ahead is dropped.
@@ -172,15 +168,50 @@ class Consumer:
         self._consumer.close()
 
 
+def _lost(message: Any) -> Place | None:
+    """The partition whose position the log does not hold, where the message says so."""
+    trouble = message.error()
+    if trouble is None:
+        return None
+    if trouble.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        _LOG.warning("%s/%s: %s", message.topic(), message.partition(), trouble.str())
+        return message.topic(), message.partition()
+    if trouble.fatal() or trouble.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: {trouble.str()}")
+    return None
+
+
+def _runs(messages: list[Any]) -> list[Records]:
+    """The messages as columns, a place's in one piece or several; one call a field of each, and no line of Python."""
+    if not messages:
+        return []
+    topics: list[Any] = list(map(Message.topic, messages))
+    codes = {topic: code for code, topic in enumerate(set(topics))}
+    partitions = np.array(list(map(Message.partition, messages)), np.int64)
+    places = partitions + (np.fromiter(map(codes.__getitem__, topics), np.int64, len(messages)) << 32)
+    bounds = [0, *(np.flatnonzero(places[1:] != places[:-1]) + 1).tolist(), len(messages)]
+    return [_columns((topics[start], int(partitions[start])), messages[start:stop]) for start, stop in pairwise(bounds)]
+
+
 def _columns(place: Place, messages: list[Any]) -> Records:
+    offsets: list[Any] = list(map(Message.offset, messages))
     return Records(
         *place,
-        offsets=[m.offset() for m in messages],
-        times_ms=[m.timestamp()[1] for m in messages],
-        keys=[m.key() for m in messages],
-        values=[m.value() for m in messages],
-        headers=[_headers(m) for m in messages],
+        offsets=offsets,
+        times_ms=list(map(itemgetter(1), map(Message.timestamp, messages))),
+        keys=list(map(Message.key, messages)),
+        values=list(map(Message.value, messages)),
+        headers=_all_headers(messages),
     )
+
+
+def _all_headers(messages: list[Any]) -> list[list[tuple[str, bytes]] | None]:
+    headers: Any
+    try:
+        headers = list(map(Message.headers, messages))
+    except (UnicodeDecodeError, SystemError):
+        headers = list(map(_headers, messages))
+    return headers  # type: ignore[no-any-return]
 
 
 def _headers(message: Any) -> list[tuple[str, bytes]] | None:
