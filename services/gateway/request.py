@@ -10,7 +10,7 @@ from services.gateway.ports import Ask
 from snowmelt.api.gateway.v1.gateway_pb2 import RecommendRequest
 from snowmelt.contracts.candidates import StageTime
 from snowmelt.contracts.ids import session_entity
-from snowmelt.runtime import deadline, metrics, telemetry
+from snowmelt.runtime import deadline, metrics, stages, telemetry
 
 K_DEFAULT = 20
 
@@ -73,4 +73,4 @@ class Request:
             yield
         seconds = time.perf_counter() - started
         self.stages.append(StageTime(name, seconds * 1000))
-        metrics.STAGE_SECONDS.labels(f"gateway.{name}").observe(seconds)
+        stages.observe(f"gateway.{name}", seconds)

@@ -11,7 +11,7 @@ class RankerSettings(Settings):
 
     Attributes:
         ops_address: health and metrics.
-        workers: threads that score; each request takes one.
+        workers: threads that score where it takes long, as explaining does; short work needs none.
         release_poll_s: how often the active release is looked at.
     """
 

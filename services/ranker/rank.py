@@ -1,11 +1,6 @@
-"""The use case: scores of the pinned release for one user's candidates, computed in a thread and in time."""
+"""The use case: scores of the pinned release for one user's candidates, computed in time."""
 
-import asyncio
-import contextvars
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from services.ranker.ports import Items, Releases
 from snowmelt.contracts.candidates import Candidates
@@ -14,10 +9,9 @@ from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.features.feature_list import FeatureList
 from snowmelt.features.user import finish_user
 from snowmelt.features.views import CompiledViews
-from snowmelt.ranking.ranker import Ranked
-from snowmelt.runtime import deadline, metrics, telemetry
-
-T = TypeVar("T")
+from snowmelt.ranking.ranker import Ranked, Ranker
+from snowmelt.runtime import stages, telemetry
+from snowmelt.runtime.work import Workbench
 
 
 @dataclass(frozen=True)
@@ -44,8 +38,8 @@ class RankAnswer:
 class RankCandidates:
     """The use case of Rank."""
 
-    def __init__(self, releases: Releases, views: CompiledViews, items: Items, workers: Executor) -> None:
-        self._releases, self._views, self._items, self._workers = releases, views, items, workers
+    def __init__(self, releases: Releases, views: CompiledViews, items: Items, bench: Workbench) -> None:
+        self._releases, self._views, self._items, self._bench = releases, views, items, bench
 
     async def rank(self, query: RankQuery) -> RankAnswer:
         """Scores the candidates.
@@ -59,25 +53,10 @@ class RankCandidates:
             raise SnowmeltError(Reason.UNAVAILABLE, "the items have not been read yet; try again in a second")
         ranker = self._releases.ranker(query.release_id)
         with telemetry.span("ranker.rank", candidates=len(query.candidates), release_id=query.release_id):
-            ranked = await self._in_thread(
-                lambda: ranker.rank(
-                    finish_user(self._views, query.user, query.as_of_ms),
-                    query.candidates,
-                    query.as_of_ms,
-                    query.explain,
-                )
-            )
-        for stage in ranked.stages:
-            metrics.STAGE_SECONDS.labels(stage.name).observe(stage.duration_ms / 1000)
+            ranked = await self._bench.do(lambda: self._rank(ranker, query), long=query.explain > 0)
+            stages.report(ranked.stages)
         return RankAnswer(query.release_id, ranked, ranker.features, age_ms)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Runs the work with this request's trace; work whose time is over before it begins is not begun."""
-
-        def begin() -> T:
-            if not deadline.remaining_s():
-                raise SnowmeltError(Reason.DEADLINE_EXCEEDED, "the deadline passed while the request waited")
-            return work()
-
-        context = contextvars.copy_context()
-        return await asyncio.get_running_loop().run_in_executor(self._workers, context.run, begin)
+    def _rank(self, ranker: Ranker, query: RankQuery) -> Ranked:
+        user = finish_user(self._views, query.user, query.as_of_ms)
+        return ranker.rank(user, query.candidates, query.as_of_ms, query.explain)

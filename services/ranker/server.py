@@ -21,6 +21,7 @@ from snowmelt.runtime import metrics, telemetry
 from snowmelt.runtime.config import ConfigError
 from snowmelt.runtime.grpc_server import Servicer, serve, settle
 from snowmelt.runtime.ops import OpsServer
+from snowmelt.runtime.work import Workbench
 
 GAUGES_S = 2.0
 GRACE_S = 5.0
@@ -68,7 +69,7 @@ async def running(settings: RankerSettings) -> AsyncIterator[Addresses]:
             unread = [] if items.age_ms() is not None else ["the item replica has not been read yet"]
             return unread + releases.missing()
 
-        servicer = RankerServicer(RankCandidates(releases, views, items, workers), releases, items)
+        servicer = RankerServicer(RankCandidates(releases, views, items, Workbench(workers)), releases, items)
         add = ranker_pb2_grpc.add_RankerServiceServicer_to_server
         server = await serve([Servicer(add, servicer)], POLICIES, settings.address, settings)
         stack.push_async_callback(server.stop, GRACE_S)

@@ -12,7 +12,7 @@ class RetrievalSettings(Settings):
     Attributes:
         address: the gRPC listener.
         ops_address: health and metrics.
-        threads: requests that are worked on at once; the others wait, as long as their deadline lets them.
+        threads: where retrieving takes long, so many requests are worked on at once, on threads; short work needs none.
         replica_age_ms_max: not ready while the replica may lie further behind the online store.
     """
 

@@ -1,20 +1,17 @@
-"""The use case: candidates of a pinned release for one user, worked out on a thread, within the deadline."""
+"""The use case: candidates of a pinned release for one user, worked out within the deadline."""
 
-import asyncio
-import contextvars
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 
 from services.retrieval.ports import Releases, Replica, Users
 from snowmelt.contracts.candidates import Candidates, StageTime
-from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import item_keys, word_keys
 from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.retrieval import RetrievalQuery
-from snowmelt.runtime import deadline, metrics, telemetry
+from snowmelt.runtime import stages, telemetry
+from snowmelt.runtime.work import Workbench
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,13 @@ class Found:
 
 
 class CandidateFinder:
-    """Answers questions; ``executor`` bounds how many are worked on at once."""
+    """Answers questions."""
 
-    def __init__(self, releases: Releases, replica: Replica, users: Users, executor: Executor) -> None:
+    def __init__(self, releases: Releases, replica: Replica, users: Users, bench: Workbench) -> None:
         self._releases = releases
         self._replica = replica
         self._users = users
-        self._executor = executor
+        self._bench = bench
 
     async def retrieve(self, question: Question) -> Found:
         """Candidates, best first.
@@ -56,20 +53,15 @@ class CandidateFinder:
             SnowmeltError: RELEASE_NOT_LOADED; FEATURES_MISMATCH; DEADLINE_EXCEEDED where the work came too late.
         """
         with telemetry.span("retrieval.retrieve", release_id=question.release_id, limit=question.limit):
-            context = contextvars.copy_context()
-            work = asyncio.get_running_loop().run_in_executor(self._executor, context.run, self._work, question)
-            found = await work
-        for stage in found.stages:
-            metrics.STAGE_SECONDS.labels(stage.name).observe(stage.duration_ms / 1000)
-        return found
+            found = await self._bench.do(lambda: self._work(question))
+            stages.report(found.stages)
+            return found
 
     def loaded(self) -> tuple[Sequence[str], float, int]:
         """The releases that can be pinned, the replica's age in milliseconds, and how many items it holds."""
         return self._releases.loaded(), self._replica.age_ms(), self._replica.items()
 
     def _work(self, question: Question) -> Found:
-        if deadline.remaining_s() <= 0:
-            raise SnowmeltError(Reason.DEADLINE_EXCEEDED, "the deadline passed before the work began")
         retriever = self._releases.retriever(question.release_id)
         query = RetrievalQuery(
             user=self._users.finish(question.user, question.as_of_ms),
@@ -80,5 +72,5 @@ class CandidateFinder:
             include_seen=question.include_seen,
             tenant=question.tenant,
         )
-        candidates, stages = retriever.retrieve(query)
-        return Found(candidates, stages, self._replica.age_ms())
+        candidates, taken = retriever.retrieve(query)
+        return Found(candidates, taken, self._replica.age_ms())

@@ -23,6 +23,7 @@ from snowmelt.retrieval.index import use_threads
 from snowmelt.runtime import metrics, telemetry
 from snowmelt.runtime.grpc_server import Servicer, serve, settle
 from snowmelt.runtime.ops import OpsServer
+from snowmelt.runtime.work import Workbench
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ async def running(settings: RetrievalSettings) -> AsyncIterator[Retrieval]:
         executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="retrieve")
         stack.callback(executor.shutdown, cancel_futures=True)
         state = ReplicaState(replica)
-        finder = CandidateFinder(releases, state, views, executor)
+        finder = CandidateFinder(releases, state, views, Workbench(executor))
         warming = asyncio.create_task(_keep_warm(releases, state, Clock(settings.clock_offset_ms)))
         stack.callback(warming.cancel)
 

@@ -1,8 +1,7 @@
 """The ranker: assembly, trees, and for the best candidates what each feature added."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +12,6 @@ from snowmelt.contracts.user_state import UserState
 from snowmelt.features.feature_list import FeatureList
 from snowmelt.ranking.assemble import FeatureAssembler
 from snowmelt.ranking.trees import Matrix, Trees
-
-Span = Callable[[str], AbstractContextManager[object]]
-
-
-def _no_span(_: str) -> AbstractContextManager[object]:
-    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -56,14 +49,14 @@ class Ranked:
 class Ranker:
     """One release's ranker over live items; safe for use by many threads."""
 
-    def __init__(self, trees: Trees, features: FeatureList, assembler: FeatureAssembler, span: Span = _no_span) -> None:
+    def __init__(self, trees: Trees, features: FeatureList, assembler: FeatureAssembler) -> None:
         """Refuses trees that read other columns than the assembler makes.
 
         Raises:
             SnowmeltError: FEATURES_MISMATCH.
         """
         assembler.features.require(features.hash)
-        self._trees, self._assembler, self._span = trees, assembler, span
+        self._trees, self._assembler = trees, assembler
 
     @property
     def features(self) -> FeatureList:
@@ -81,12 +74,10 @@ class Ranker:
             SnowmeltError: INTERNAL where a score is not finite.
         """
         started = time.perf_counter()
-        with self._span("ranker.assemble"):
-            matrix = self._assembler.assemble(user, candidates, as_of_ms)
+        matrix = self._assembler.assemble(user, candidates, as_of_ms)
         assembled = time.perf_counter()
-        with self._span("ranker.score"):
-            scores = self._trees.score(matrix)
-            explanations = self._explain(matrix, scores, explain) if explain and len(scores) else []
+        scores = self._trees.score(matrix)
+        explanations = self._explain(matrix, scores, explain) if explain and len(scores) else []
         scored = time.perf_counter()
         stages = [
             StageTime("ranker.assemble", (assembled - started) * 1000),

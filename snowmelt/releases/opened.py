@@ -6,7 +6,7 @@ from snowmelt.contracts.items import ItemSource
 from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.artefact import RankerArtefact
 from snowmelt.ranking.assemble import FeatureAssembler
-from snowmelt.ranking.ranker import Ranker, Span
+from snowmelt.ranking.ranker import Ranker
 from snowmelt.ranking.schema import RankingSchema
 from snowmelt.releases.layout import RANKER, RETRIEVAL
 from snowmelt.releases.similarity import ContentSimilarity
@@ -19,7 +19,7 @@ def assembler(views: CompiledViews, items: ItemSource, retriever: Retriever) -> 
     return FeatureAssembler(RankingSchema.of(views, sources), items, ContentSimilarity(retriever))
 
 
-def open_ranker(folder: Path, views: CompiledViews, items: ItemSource, span: Span) -> Ranker:
+def open_ranker(folder: Path, views: CompiledViews, items: ItemSource) -> Ranker:
     """The ranker of a verified release, warm: it has scored its golden rows here, too.
 
     Raises:
@@ -28,4 +28,4 @@ def open_ranker(folder: Path, views: CompiledViews, items: ItemSource, span: Spa
     retriever = Retriever(RetrievalTables.load(folder / RETRIEVAL), items)
     artefact = RankerArtefact.load(folder / RANKER)
     artefact.check_golden(folder / RANKER)
-    return Ranker(artefact.trees, artefact.features, assembler(views, items, retriever), span)
+    return Ranker(artefact.trees, artefact.features, assembler(views, items, retriever))

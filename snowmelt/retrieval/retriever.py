@@ -2,8 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 
@@ -24,30 +22,14 @@ from snowmelt.retrieval.sources.source import Answer, Source
 from snowmelt.retrieval.sources.vectors import VectorSource
 from snowmelt.retrieval.tables import RetrievalTables
 
-Span = Callable[[str], AbstractContextManager[object]]
-
-
-def _no_span(_: str) -> AbstractContextManager[object]:
-    return nullcontext()
-
 
 class Retriever:
-    """One release's retrieval over live items; safe for use by many threads.
+    """One release's retrieval over live items; safe for use by many threads."""
 
-    ``span`` is called with the name of each stage, for a trace.
-    """
-
-    def __init__(
-        self,
-        tables: RetrievalTables,
-        items: ItemSource,
-        config: RetrievalConfig | None = None,
-        span: Span = _no_span,
-    ) -> None:
+    def __init__(self, tables: RetrievalTables, items: ItemSource, config: RetrievalConfig | None = None) -> None:
         self._config = config or RetrievalConfig()
         self._tables = tables
         self._items = items
-        self._span = span
         self._sources = _sources(tables, self._config)
         self._counts = CountTiles(items, self._config.popularity_tile_ms)
         self._lock = threading.Lock()
@@ -90,11 +72,9 @@ class Retriever:
         done("retrieval.filters")
         answers: list[Answer] = []
         for name, source in self._sources.items():
-            with self._span(f"retrieval.source.{name}"):
-                answers.append(source.propose(request))
+            answers.append(source.propose(request))
             done(f"retrieval.source.{name}")
-        with self._span("retrieval.merge"):
-            candidates = self._merge(request, answers)
+        candidates = self._merge(request, answers)
         done("retrieval.merge")
         return candidates, stages
 

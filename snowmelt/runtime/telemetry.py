@@ -3,23 +3,23 @@
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from types import TracebackType
 
 from opentelemetry import trace
-from opentelemetry.context import Context, attach, detach
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from snowmelt.runtime.config import ConfigError, Settings
+from snowmelt.runtime.spans import NAME, Attribute, Child, Root, current
 
 QUEUE_SPANS = 4096
 EXPORT_DELAY_MS = 500
 EXPORT_TIMEOUT_S = 2
 
-_TRACER = trace.get_tracer("snowmelt")
+_TRACER = trace.get_tracer(NAME)
 _PROPAGATOR = TraceContextTextMapPropagator()
 
 
@@ -53,50 +53,34 @@ def _exporting() -> BatchSpanProcessor:
     )
 
 
-class _Current(AbstractContextManager[Span]):
-    """Makes a started span the current one, and ends it; three nested generators do so in the library."""
-
-    __slots__ = ("_span", "_token")
-
-    def __init__(self, started: Span) -> None:
-        self._span = started
-
-    def __enter__(self) -> Span:
-        self._token = attach(trace.set_span_in_context(self._span))
-        return self._span
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        detach(self._token)
-        # What ends a task or a generator is no error of the work.
-        failed = isinstance(error, Exception)
-        self._span.__exit__(kind if failed else None, error if failed else None, traceback)
-
-
-def span(name: str, **attributes: str | int | float | bool) -> AbstractContextManager[Span]:
+def span(name: str, **attributes: Attribute) -> AbstractContextManager[None]:
     """A span below the current one, for the time of the ``with`` block; attributes hold no raw user id."""
-    return _Current(_TRACER.start_span(name, attributes=attributes))
+    parent = current()
+    if parent is None:
+        return Root(_TRACER.start_span(name, context=Context(), attributes=attributes))
+    return Child(name, parent, attributes)
 
 
-def server_span(name: str, headers: Mapping[str, str], *, trusted: bool) -> AbstractContextManager[Span]:
+def server_span(name: str, headers: Mapping[str, str], *, trusted: bool) -> AbstractContextManager[None]:
     """The span of a call or record that arrived: a child of the sender's span where the sender is ours.
 
     A stranger's context starts a new root that links to it, with our own sampling decision.
     """
-    outside = extract(headers)
-    if trusted:
-        return _Current(_TRACER.start_span(name, context=outside, kind=SpanKind.SERVER))
-    linked = trace.get_current_span(outside).get_span_context()
-    links = [Link(linked)] if linked.is_valid else []
-    return _Current(_TRACER.start_span(name, context=Context(), kind=SpanKind.SERVER, links=links))
+    sender = trace.get_current_span(extract(headers)).get_span_context()
+    if trusted and sender.is_valid:
+        return Child(name, sender, {}, SpanKind.SERVER)
+    links = [Link(sender)] if sender.is_valid and not trusted else []
+    return Root(_TRACER.start_span(name, context=Context(), kind=SpanKind.SERVER, links=links))
 
 
 def inject() -> dict[str, str]:
     """The current span's context as headers (``traceparent``), to be sent along."""
-    headers: dict[str, str] = {}
-    _PROPAGATOR.inject(headers)
-    return headers
+    context = current()
+    if context is None or not context.is_valid:
+        return {}
+    parent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    state = context.trace_state.to_header() if context.trace_state else ""
+    return {"traceparent": parent, "tracestate": state} if state else {"traceparent": parent}
 
 
 def extract(headers: Mapping[str, str]) -> Context:
@@ -106,5 +90,5 @@ def extract(headers: Mapping[str, str]) -> Context:
 
 def trace_id() -> str:
     """The current trace's id, 32 hexadecimal digits; empty outside of a span."""
-    context = trace.get_current_span().get_span_context()
-    return trace.format_trace_id(context.trace_id) if context.is_valid else ""
+    context = current()
+    return trace.format_trace_id(context.trace_id) if context and context.is_valid else ""

@@ -28,6 +28,7 @@ from snowmelt.retrieval import Retriever
 from snowmelt.runtime.auth import Role, Tokens
 from snowmelt.runtime.grpc_client import Remote
 from snowmelt.runtime.grpc_server import Servicer, serve
+from snowmelt.runtime.work import Workbench
 from tests.ranking.house import NOW, Items, candidates
 from tests.ranking.tables import small_tables
 
@@ -67,7 +68,7 @@ async def with_ranker(root: Path, items: Items, tmp_path: Path, talk: Callable[[
     releases = FollowedReleases(settings.releases_url, VIEWS, items, Clock(), 0.1)
     releases._watcher.poll()
     with ThreadPoolExecutor(2) as workers:
-        servicer = RankerServicer(RankCandidates(releases, VIEWS, items, workers), releases, items)
+        servicer = RankerServicer(RankCandidates(releases, VIEWS, items, Workbench(workers)), releases, items)
         add = ranker_pb2_grpc.add_RankerServiceServicer_to_server
         server = await serve([Servicer(add, servicer)], POLICIES, "127.0.0.1:0", settings)
         remote = Remote(server.address, Tokens.load_or_create(settings.tokens_path).of(Role.SERVICE))

@@ -36,6 +36,7 @@ from snowmelt.runtime import telemetry
 from snowmelt.runtime.auth import Role, Tokens
 from snowmelt.runtime.grpc_client import Remote
 from snowmelt.runtime.grpc_server import Servicer, serve
+from snowmelt.runtime.work import Workbench
 from tests.retrieval import shop
 
 VIEWS = default_views()
@@ -98,7 +99,7 @@ async def house(tables: RetrievalTables, shopping: Rows, folder: Path, releases:
         store.activate(release_id)
         watched._watcher.poll()
     with ThreadPoolExecutor(1) as executor:
-        finder = CandidateFinder(watched, Replica(items), ViewsFile(settings.views_path), executor)
+        finder = CandidateFinder(watched, Replica(items), ViewsFile(settings.views_path), Workbench(executor))
         door = Servicer(retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server, RetrievalServicer(finder))
         server = await serve([door], POLICIES, settings.address, settings)
         remote = Remote(server.address, Tokens.load_or_create(settings.tokens_path).of(Role.SERVICE))

@@ -10,7 +10,7 @@ from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.ranker import Ranker
 from snowmelt.releases import Manifest, ReleaseStore, ReleaseWatcher
 from snowmelt.releases.opened import open_ranker
-from snowmelt.runtime import metrics, telemetry
+from snowmelt.runtime import metrics
 
 _LOG = logging.getLogger(__name__)
 SERVICE = "ranker"
@@ -61,6 +61,6 @@ class FollowedReleases:
             metrics.RELEASE_INFO.labels(SERVICE, one.release_id).set(1)
 
     def _open(self, folder: Path, manifest: Manifest) -> Ranker:
-        ranker = open_ranker(folder, self._views, self._items, telemetry.span)
+        ranker = open_ranker(folder, self._views, self._items)
         _LOG.info("release %s is open, trained at lake versions %s", manifest.release_id, manifest.origin.lake_versions)
         return ranker

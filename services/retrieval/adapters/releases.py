@@ -6,7 +6,6 @@ from pathlib import Path
 from snowmelt.contracts.items import ItemSource
 from snowmelt.releases import Manifest, ReleaseStore, ReleaseWatcher, probe_in_child
 from snowmelt.retrieval import RetrievalTables, Retriever
-from snowmelt.runtime import telemetry
 
 FOLDER = "retrieval"
 
@@ -53,4 +52,4 @@ class WatchedReleases:
             one.value.warm(as_of_ms)
 
     def _load(self, folder: Path, _manifest: Manifest) -> Retriever:
-        return Retriever(RetrievalTables.load(folder / FOLDER), self._items, span=telemetry.span)
+        return Retriever(RetrievalTables.load(folder / FOLDER), self._items)
