@@ -27,6 +27,9 @@ class IngestSettings(Settings):
         wait_ms: how long the feature lane lets records gather.
         buffer_mbytes: read ahead of the sink at most; beyond it partitions are paused.
         accept_gaps: records known to be lost that may be passed over: ``topic/partition:from-to``, comma-separated.
+        poison_share, poison_window, poison_least: the lake lane pauses where more than this share of so many of a topic's
+            newest records is bad, and at least so many are; a share of 1 is never exceeded.
+        allowed_lateness_seconds: an event further behind the newest of its partition is stored with the flag ``late``.
         crash_at: kills the process at the n-th time it passes a point, ``before_commit:n``, ``after_commit:n``,
             ``before_redis:n`` or ``after_redis:n``: for drills.
     """
@@ -44,6 +47,10 @@ class IngestSettings(Settings):
     wait_ms: int = Field(20, ge=0, le=10_000)
     buffer_mbytes: int = Field(64, ge=1, le=4096)
     accept_gaps: str = ""
+    poison_share: float = Field(0.2, gt=0, le=1)
+    poison_window: int = Field(10_000, ge=1, le=10_000_000)
+    poison_least: int = Field(100, ge=1)
+    allowed_lateness_seconds: int = Field(86_400, ge=0)
     crash_at: str = ""
 
     @field_validator("accept_gaps")

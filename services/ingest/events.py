@@ -62,6 +62,7 @@ class EventColumns:
             columns[name] = pa.array(values, mask=~present)
         columns |= {"context": self.context.array(), "categories": self.categories.array()}
         columns["event_time"] = instants(self.times_ms)
+        columns["late"] = pa.nulls(len(batch), pa.bool_())  # what is late is known where it lands
         columns |= places(batch, incarnation)
         schema = TABLES["events"]
         return pa.table([columns[name] for name in schema.names], schema=schema)

@@ -3,13 +3,20 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import pyarrow.compute as pc
+
 from services.ingest.batch import Batch
 from services.ingest.crash import CrashPoints
 from services.ingest.decode import Decoded
+from services.ingest.guard import Guard
+from services.ingest.lateness import Lateness
 from services.ingest.ports import MovedError, Outcome
 from services.ingest.verdicts import dead_rows
+from snowmelt.contracts.topics import EVENTS
 from snowmelt.lake import DEAD_LETTERS, TOPIC_TABLES, FencedError, Lake, Range
+from snowmelt.lake.lake import Progress
 from snowmelt.runtime.kafka.consumer import Place
+from snowmelt.runtime.metrics import LATE
 
 
 class LakeSink:
@@ -20,8 +27,17 @@ class LakeSink:
     """
 
     def __init__(
-        self, lake: Lake, incarnations: Mapping[str, str], types: Callable[[], tuple[str, ...]], crash: CrashPoints
+        self,
+        lake: Lake,
+        incarnations: Mapping[str, str],
+        types: Callable[[], tuple[str, ...]],
+        crash: CrashPoints,
+        *,
+        lateness: Lateness | None = None,
+        guard: Guard | None = None,
     ) -> None:
+        self._lateness = lateness or Lateness()
+        self._guard = guard or Guard()
         self._lake = lake
         self._incarnations = incarnations
         self._types = types
@@ -38,7 +54,10 @@ class LakeSink:
             incarnation = self._incarnations[topic]
             mine = [(incarnation, topic, partition) for name, partition in places if name == topic]
             progress = self._lake.progress(TOPIC_TABLES[topic], mine)
-            found |= {key[1:]: progress[key].next_offset if key in progress else 0 for key in mine}
+            for key in mine:
+                done = progress.get(key, Progress(0, 0, 0))
+                found[key[1:]] = done.next_offset
+                self._lateness.begin(key[1:], done.next_offset, done.watermark_ms)
         return found
 
     def prepare(
@@ -46,14 +65,21 @@ class LakeSink:
     ) -> Callable[[], None]:
         """What commits the batch.
 
+        Raises:
+            SnowmeltError: UNAVAILABLE where so much of the topic is bad that the lane pauses.
+
         The returned call raises MovedError where another writer has moved a partition (nothing was written), and
         SnowmeltError UNAVAILABLE.
         """
+        self._guard.check(batch, decoded.verdicts)
         incarnation = self._incarnations[batch.topic]
-        ranges = [
-            Range(incarnation, *place, batch.starts[place], end, outcomes[place].duplicates, outcomes[place].dead)
-            for place, end in batch.ends.items()
-        ]
+        watermarks: dict[Place, int] = {}
+        if batch.topic == EVENTS:
+            kept, watermarks = self._lateness.flag(batch, kept)
+        ranges = []
+        for place, end in batch.ends.items():
+            counts = (outcomes[place].duplicates, outcomes[place].dead, watermarks.get(place, 0))
+            ranges.append(Range(incarnation, *place, batch.starts[place], end, *counts))
         dead = dead_rows(batch, decoded.verdicts, incarnation) if decoded.verdicts else None
         return lambda: self._write(TOPIC_TABLES[batch.topic], kept, dead, ranges)
 
@@ -71,6 +97,8 @@ class LakeSink:
     def commit(self, table: str, rows: Any, ranges: list[Range]) -> None:
         """Rows and the ends of their ranges, together or not at all."""
         self._lake.append(table, rows, ranges)
+        if table == TOPIC_TABLES[EVENTS]:
+            LATE.inc(pc.sum(rows["late"]).as_py() or 0)
 
     def beat(self) -> None:
         """Delta has no idle parts."""

@@ -5,15 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from services.ingest.adapters.accepted import AcceptedBad
 from services.ingest.adapters.history import LakeThenKafka
 from services.ingest.aggregate import StateSink
 from services.ingest.buffer import Buffer
 from services.ingest.config import IngestSettings
 from services.ingest.crash import CrashPoints
+from services.ingest.guard import Guard
 from services.ingest.intake import Intake
 from services.ingest.lag import watch
 from services.ingest.land import LakeSink
 from services.ingest.lane import Lane
+from services.ingest.lateness import Lateness
 from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
 from snowmelt.contracts.clock import Clock
@@ -138,7 +141,19 @@ def _sink(settings: IngestSettings, incarnations: dict[str, str], crash: CrashPo
     if settings.lane == "lake":
         lake = Lake(settings.lake_url)
         lake.create()
-        return LakeSink(lake, incarnations, DeclaredTypes(Path(settings.views_path)), crash)
+        return LakeSink(
+            lake,
+            incarnations,
+            DeclaredTypes(Path(settings.views_path)),
+            crash,
+            lateness=Lateness(settings.allowed_lateness_seconds * 1000),
+            guard=Guard(
+                settings.poison_share,
+                settings.poison_window,
+                settings.poison_least,
+                AcceptedBad(Lake(settings.lake_url), incarnations),
+            ),
+        )
 
     def open_store() -> StateStore:
         store = StateStore(settings.redis_url, CompiledViews.load(settings.views_path))

@@ -2,6 +2,6 @@
 
 from snowmelt.lake.appending import FencedError, Range
 from snowmelt.lake.lake import Lake
-from snowmelt.lake.schemas import DEAD_LETTERS, TABLES, TOPIC_TABLES
+from snowmelt.lake.schemas import DEAD_LETTERS, REPLAYS, TABLES, TOPIC_TABLES
 
-__all__ = ["DEAD_LETTERS", "TABLES", "TOPIC_TABLES", "FencedError", "Lake", "Range"]
+__all__ = ["DEAD_LETTERS", "REPLAYS", "TABLES", "TOPIC_TABLES", "FencedError", "Lake", "Range"]

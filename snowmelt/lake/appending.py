@@ -5,11 +5,11 @@ handle was loaded; it does not compare versions by itself. So: compare on the ha
 take a failed commit for another owner.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
@@ -21,7 +21,11 @@ _WRITER = WriterProperties(compression="ZSTD", compression_level=1)
 
 @dataclass(frozen=True)
 class Range:
-    """Offsets [start, end) of one partition, and how many of them were duplicates or dead letters."""
+    """Offsets [start, end) of one partition, and how many of them were duplicates or dead letters.
+
+    Attributes:
+        watermark_ms: the newest event time of the partition's rows before ``end``; 0: not known.
+    """
 
     incarnation: str
     topic: str
@@ -30,6 +34,7 @@ class Range:
     end: int
     duplicates: int = 0
     dead: int = 0
+    watermark_ms: int = 0
 
     @property
     def owner(self) -> str:
@@ -43,7 +48,7 @@ def owner(incarnation: str, topic: str, partition: int) -> str:
 
 
 def counter(kind: str, owner_id: str) -> str:
-    """The application id under which the sum of a range's ``duplicates`` or ``dead`` is kept, beside the offset."""
+    """The application id under which a number of a partition is kept beside the offset: ``duplicates``, ``dead`` …"""
     return f"{kind}:{owner_id}"
 
 
@@ -77,6 +82,8 @@ def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
             if count:
                 key = counter(kind, each.owner)
                 transactions.append(Transaction(key, (table.transaction_version(key) or 0) + count))
+        if each.watermark_ms:
+            transactions.append(Transaction(counter("watermark", each.owner), each.watermark_ms))
     commit(table, rows, transactions, ranges)
 
 
@@ -105,17 +112,23 @@ def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> N
     commit(table, fresh, [Transaction(each.owner, each.end) for each in touched], touched)
 
 
+def mark(table: DeltaTable, rows: pa.Table, kind: str, values: Mapping[str, int]) -> None:
+    """Commits rows that belong to no range, and numbers of a kind by owner.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE; nothing was written.
+    """
+    try:
+        _write(table, rows, [Transaction(counter(kind, own), value) for own, value in values.items()])
+    except (CommitFailedError, DeltaError, OSError) as error:
+        raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take the commit: {error}") from error
+
+
 def commit(table: DeltaTable, rows: pa.Table, transactions: list[Transaction], ranges: Sequence[Range]) -> None:
     """Writes with the handle whose versions were compared; an unclear end is looked up, never tried again blindly."""
     before = {each.owner: table.transaction_version(each.owner) for each in ranges}
     try:
-        write_deltalake(
-            table,
-            rows,
-            mode="append",
-            writer_properties=_WRITER,
-            commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=COMMIT_RETRIES),
-        )
+        _write(table, rows, transactions)
     except (CommitFailedError, DeltaError, OSError) as error:
         table.update_incremental()
         now = {each.owner: table.transaction_version(each.owner) for each in ranges}
@@ -124,3 +137,27 @@ def commit(table: DeltaTable, rows: pa.Table, transactions: list[Transaction], r
         if now != before:
             raise FencedError(now) from error
         raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take the commit: {error}") from error
+
+
+def _write(table: DeltaTable, rows: pa.Table, transactions: list[Transaction]) -> None:
+    write_deltalake(
+        table,
+        rows,
+        mode="append",
+        writer_properties=_WRITER,
+        commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=COMMIT_RETRIES),
+    )
+
+
+def widen(table: DeltaTable, schema: pa.Schema) -> None:
+    """Adds the columns that the table lacks, all of them nullable.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE where another process moved the table meanwhile.
+    """
+    known = {field.name for field in table.schema().fields}
+    if lacking := [field for field in schema if field.name not in known]:
+        try:
+            table.alter.add_columns(Schema.from_arrow(pa.schema(lacking)).fields)
+        except CommitFailedError as error:
+            raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take new columns: {error}") from error

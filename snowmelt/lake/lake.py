@@ -19,19 +19,25 @@ Partition = tuple[str, str, int]
 
 SMALL_BYTES = 32 * 1024 * 1024
 COMPACT_FILES = 64
+_KEPT = ("duplicates", "dead", "watermark")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One partition in its own table: the next offset, and what of the offsets before it were not rows."""
+    """One partition in its own table: the next offset, and what of the offsets before it were not rows.
+
+    Attributes:
+        watermark_ms: the newest event time of its rows; 0 where it was not kept.
+    """
 
     next_offset: int
     duplicates: int
     dead: int
+    watermark_ms: int = 0
 
 
 class Lake:
-    """Five Delta tables under one address; not to be shared between threads.
+    """Six Delta tables under one address; not to be shared between threads.
 
     Args:
         url: a folder, or what deltalake takes in its place.
@@ -42,11 +48,16 @@ class Lake:
         self._handles: dict[str, DeltaTable] = {}
 
     def create(self) -> None:
-        """Makes the tables that are not there yet."""
+        """Makes the tables that are not there yet, and in those that are the columns that were added since.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where another process is doing the same; try again.
+        """
         if "://" not in self.url:
             Path(self.url).mkdir(parents=True, exist_ok=True)
-        for table, schema in TABLES.items():
-            DeltaTable.create(f"{self.url}/{table}", schema, mode="ignore", configuration=properties(table))
+        for name, schema in TABLES.items():
+            table = DeltaTable.create(f"{self.url}/{name}", schema, mode="ignore", configuration=properties(name))
+            appending.widen(table, schema)
 
     def handle(self, table: str, version: int | None = None) -> DeltaTable:
         """deltalake's handle at a version, by default the newest.
@@ -125,7 +136,7 @@ class Lake:
             name = owner(*key)
             end = handle.transaction_version(name)
             if end is not None:
-                sums = (handle.transaction_version(counter(kind, name)) or 0 for kind in ("duplicates", "dead"))
+                sums = (handle.transaction_version(counter(kind, name)) or 0 for kind in _KEPT)
                 found[key] = Progress(end, *sums)
         return found
 
@@ -151,6 +162,32 @@ class Lake:
             mine = (pc.field("incarnation") == incarnation) & (pc.field("partition") == partition)
             keep = keep | (mine & (pc.field("offset") >= offset))
         return self.read(table, columns, filters=keep)
+
+    def add(self, table: str, rows: pa.Table) -> None:
+        """Appends rows that belong to no range of offsets: twice where it is called twice.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE or NOT_FOUND.
+        """
+        appending.mark(self.handle(table), rows, "", {})
+
+    def mark(self, table: str, kind: str, values: Mapping[Partition, int]) -> None:
+        """Keeps a number of some partitions in a table's log; it does not move what ``progress`` tells.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE or NOT_FOUND.
+        """
+        named = {owner(*key): value for key, value in values.items()}
+        appending.mark(self.handle(table), TABLES[table].empty_table(), kind, named)
+
+    def marks(self, table: str, kind: str, wanted: Sequence[Partition]) -> dict[Partition, int]:
+        """What ``mark`` has kept of these partitions; 0 where there is nothing.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        handle = self.handle(table)
+        return {key: handle.transaction_version(counter(kind, owner(*key))) or 0 for key in wanted}
 
     def compact(self, table: str) -> int:
         """Joins small files where there are many; returns how many were joined. Old versions stay readable."""

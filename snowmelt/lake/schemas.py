@@ -36,6 +36,7 @@ def _table(*fields: tuple[str, pa.DataType]) -> pa.Schema:
 
 
 DEAD_LETTERS = "dead_letters"
+REPLAYS = "replays"
 TABLES: dict[str, pa.Schema] = {
     "events": _table(
         ("event_id", _STRING),
@@ -52,6 +53,7 @@ TABLES: dict[str, pa.Schema] = {
         ("context", _WORDS),
         ("categories", pa.list_(_STRING)),
         ("price", _FLOAT),
+        ("late", pa.bool_()),
     ),
     "impressions": _table(
         ("request_id", _STRING),
@@ -96,8 +98,14 @@ TABLES: dict[str, pa.Schema] = {
         ("payload_sha256", _STRING),
         ("payload_bytes", pa.int64()),
     ),
+    REPLAYS: _table(
+        ("topic", _STRING),
+        ("sent_at", INSTANT),
+        ("sent_partition", _INT),
+        ("sent_offset", pa.int64()),
+    ),
 }
-"""Schema by table."""
+"""Schema by table. A row of ``replays`` marks the dead letter of its topic, incarnation, partition and offset."""
 
 TOPIC_TABLES = {
     topics.EVENTS: "events",

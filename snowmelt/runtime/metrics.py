@@ -20,6 +20,9 @@ RECORDS = Counter(
     "snowmelt_records_total", "Kafka records by lane, topic and result (applied, duplicate, dead).",
     ["lane", "topic", "result"],
 )  # fmt: skip
+LATE = Counter("snowmelt_late_events_total", "Events stored with the flag late.")
+PAUSED = Gauge("snowmelt_lane_paused", "1 while a lane takes nothing, since too much of a topic is bad.",
+               ["lane", "topic"])  # fmt: skip
 LAG_EVENTS = Gauge("snowmelt_lag_events", "Records produced and not yet in the lane's sink.", ["lane", "topic"])
 LAG_SECONDS = Gauge("snowmelt_lag_seconds", "Age of the oldest record not yet in the lane's sink, seconds.", ["lane"])
 FEATURE_AGE_SECONDS = Gauge("snowmelt_feature_age_seconds", "How far a service's replica may be behind.", ["service"])

@@ -8,11 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from deltalake import CommitProperties, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.contracts.topics import EVENTS
-from snowmelt.lake import DEAD_LETTERS, TABLES, FencedError, Lake, Range
+from snowmelt.lake import DEAD_LETTERS, REPLAYS, TABLES, FencedError, Lake, Range
+from snowmelt.lake.schemas import properties
 
 T0 = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -216,3 +217,35 @@ def test_a_column_added_later_is_null_in_older_rows(lake: Lake, monkeypatch: pyt
 def test_a_lake_that_was_not_made_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SnowmeltError, match="lake lane"):
         Lake(str(tmp_path / "nothing")).version("events")
+
+
+def test_marks_move_no_offset_and_the_newest_stands(lake: Lake) -> None:
+    mine, other = ("one", EVENTS, 0), ("one", EVENTS, 1)
+    lake.append("events", rows("events", 0, 5), [span(0, 5, watermark_ms=77)])
+    for value in (4, 3):
+        lake.mark("events", "copied", {mine: value})
+    assert lake.marks("events", "copied", [mine, other]) == {mine: 3, other: 0}
+    assert lake.marks("events", "accepted", [mine]) == {mine: 0}
+    assert lake.progress("events", [mine])[mine].watermark_ms == 77
+    lake.append("events", rows("events", 5, 6), [span(5, 6)])
+    assert lake.progress("events", [mine])[mine].watermark_ms == 77
+    assert (offsets(lake), lake.rows("events")) == ([0, 1, 2, 3, 4, 5], 6)
+
+
+def test_rows_of_no_range_are_added(lake: Lake) -> None:
+    for _ in range(2):
+        lake.add(REPLAYS, rows(REPLAYS, 3, 4))
+    assert offsets(lake, REPLAYS) == [3, 3]
+
+
+def test_a_table_of_an_older_version_gets_the_columns_it_lacks(tmp_path: Path) -> None:
+    older = pa.schema([field for field in TABLES["events"] if field.name != "late"])
+    lake = Lake(str(tmp_path / "lake"))
+    Path(lake.url).mkdir()
+    DeltaTable.create(f"{lake.url}/events", older, configuration=properties("events"))
+    write_deltalake(f"{lake.url}/events", rows("events", 0, 2).select(older.names), mode="append")
+    lake.create()
+    lake.create()
+    fresh = rows("events", 2, 3)
+    lake.append("events", fresh.set_column(fresh.schema.get_field_index("late"), "late", [[True]]), [span(0, 3)])
+    assert lake.read("events", ["late"])["late"].to_pylist() == [None, None, True]
