@@ -78,9 +78,8 @@ class StateSink:
             for place, end in batch.ends.items():
                 counters = self._counters(place, batch, decoded, offsets[partitions == place[1]])
                 writes += self._writes(place, end, deltas[place], counters)
-            self._crash.passing("before_redis")
-            self.apply(writes)
-            self._crash.passing("after_redis")
+            with self._crash.around("redis"):
+                self.apply(writes)
             self._ends.update(batch.ends)
 
         return write
@@ -105,7 +104,8 @@ class StateSink:
                 if fence < end and bucket != _counting(place)
             ]
         if writes:
-            self.apply(writes)
+            with self._crash.around("beat"):
+                self.apply(writes)
 
     def exchanged(self) -> bool:
         """Whether another generation is live. Raises SnowmeltError UNAVAILABLE."""

@@ -3,13 +3,13 @@
 import re
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.ingest.crash import check_spec
 from snowmelt.runtime.config import Settings
 
 _GAP = re.compile(r"^([A-Za-z0-9._-]+)/(\d+):(\d+)-(\d+)$")
-_CRASH = re.compile(r"^(before|after)_(commit|redis):[1-9]\d*$")
 _OPS = {"lake": "127.0.0.1:7091", "features": "127.0.0.1:7092"}
 
 
@@ -27,11 +27,12 @@ class IngestSettings(Settings):
         wait_ms: how long the feature lane lets records gather.
         buffer_mbytes: read ahead of the sink at most; beyond it partitions are paused.
         accept_gaps: records known to be lost that may be passed over: ``topic/partition:from-to``, comma-separated.
-        poison_share, poison_window, poison_least: the lake lane pauses where more than this share of so many of a topic's
-            newest records is bad, and at least so many are; a share of 1 is never exceeded.
+        poison_share, poison_window, poison_least: the lake lane pauses where more than this share of so many of a
+            topic's newest records is bad, and at least so many are; a share of 1 is never exceeded.
         allowed_lateness_seconds: an event further behind the newest of its partition is stored with the flag ``late``.
-        crash_at: kills the process at the n-th time it passes a point, ``before_commit:n``, ``after_commit:n``,
-            ``before_redis:n`` or ``after_redis:n``: for drills.
+        compact_seconds, compact_files: how often the lake lane looks for small files, and how many make it join them.
+        crash_at: kills the process at the n-th time it passes a point of ``crash.POINTS``, ``before_commit:2``: for
+            drills.
     """
 
     model_config = SettingsConfigDict(env_prefix="SNOWMELT_INGEST_", extra="forbid", frozen=True)
@@ -51,6 +52,8 @@ class IngestSettings(Settings):
     poison_window: int = Field(10_000, ge=1, le=10_000_000)
     poison_least: int = Field(100, ge=1)
     allowed_lateness_seconds: int = Field(86_400, ge=0)
+    compact_seconds: float = Field(60.0, gt=0)
+    compact_files: int = Field(64, ge=2)
     crash_at: str = ""
 
     @field_validator("accept_gaps")
@@ -63,9 +66,9 @@ class IngestSettings(Settings):
 
     @field_validator("crash_at")
     @classmethod
-    def _point_exists(cls, value: str) -> str:
-        if value and _CRASH.match(value) is None:
-            raise ValueError("a point is before_commit, after_commit, before_redis or after_redis, then :n")
+    def _point_exists(cls, value: str, known: ValidationInfo) -> str:
+        if value:
+            check_spec(value, known.data.get("lane", ""))
         return value
 
     @property

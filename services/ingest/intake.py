@@ -44,6 +44,7 @@ class Intake:
     ) -> None:
         self._source = source
         self._lane = lane
+        self._crash = lane.crash
         self.buffer = buffer
         self._accepted = accepted_gaps
         self._poll_s = poll_s
@@ -68,11 +69,13 @@ class Intake:
         self._places |= set(found)
         self._paused = False
         self.buffer.release(found)
+        self._crash.passing("in_assigned")
         return found
 
     def revoked(self, places: Sequence[Place]) -> None:
         """Lets go of places that another process reads now."""
         self.buffer.hold(places)
+        self._crash.passing("in_revoked")
         self._places -= set(places)
         self._lane.forget(places)
 
@@ -98,6 +101,7 @@ class Intake:
                     self._show()
         finally:
             self._ending.set()
+            self._crash.passing("draining")
             self.buffer.close()
             writer.join(DRAIN_S)
             self._show()
@@ -153,6 +157,7 @@ class Intake:
             with self._moved_lock:
                 self._moved |= moved
             return
+        self._crash.passing("returning")
         starts = {}
         for place, position in begun.items():
             start = self._start(place, position)
@@ -165,7 +170,8 @@ class Intake:
         positions = {p: o for p, o in self._lane.positions().items() if p in self._places and o}
         news = {place: offset for place, offset in positions.items() if self._committed.get(place) != offset}
         if news:
-            self._source.commit(news)
+            with self._crash.around("offsets"):
+                self._source.commit(news)
             self._committed.update(news)
 
     def _write_guarded(self) -> None:
@@ -184,7 +190,9 @@ class Intake:
                 followed = now
                 self._try(self._lane.follow)
             records.sort(key=lambda each: each.topic)
-            for _, group in groupby(records, key=lambda each: each.topic):
+            for i, (_, group) in enumerate(groupby(records, key=lambda each: each.topic)):
+                if i:
+                    self._crash.passing("between_topics")
                 self._write_topic(list(group))
             if ending or now - beaten > BEAT_S:
                 beaten = now

@@ -86,10 +86,10 @@ class LakeSink:
     def _write(self, table: str, kept: Any, dead: Any, ranges: list[Range]) -> None:
         try:
             if dead is not None:
-                self._lake.append(DEAD_LETTERS, dead, ranges)
-            self._crash.passing("before_commit")
-            self.commit(table, kept, ranges)
-            self._crash.passing("after_commit")
+                with self._crash.around("dead"):
+                    self._lake.append(DEAD_LETTERS, dead, ranges)
+            with self._crash.around("commit"):
+                self.commit(table, kept, ranges)
         except FencedError as error:
             places = [(each.topic, each.partition) for each in ranges]
             raise MovedError(places, f"another writer is at work: {error}") from error

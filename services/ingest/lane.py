@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.ingest.batch import Batch, batch_of
+from services.ingest.crash import NEVER, CrashPoints
 from services.ingest.decode import Decoded, decode
 from services.ingest.past import read_back
 from services.ingest.ports import History, MovedError, Outcome, Sink
@@ -52,6 +53,7 @@ class Lane:
         self.sink = sink
         self._history = history
         self._incarnations = incarnations
+        self.crash: CrashPoints = NEVER
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sink")
         self._write: _Write | None = None
@@ -72,8 +74,10 @@ class Lane:
             except MovedError as error:
                 self._moved.update(error.places)
             found = self.sink.next_offsets(places)
+            self.crash.passing("positions_read")
             for place, offset in found.items():
                 self._windows[place] = self._read_back(place, offset)
+                self.crash.passing("window_read")
                 self._positions[place] = self._taken[place] = offset
             self._moved.difference_update(places)
             return found

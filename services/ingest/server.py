@@ -34,7 +34,6 @@ from snowmelt.runtime.validation import require_upb
 
 TOPICS = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
 FEATURE_ROWS = 20_000
-COMPACT_S = 60.0
 
 T = TypeVar("T")
 MakeSink = Callable[[IngestSettings, dict[str, str], CrashPoints], Sink]
@@ -71,8 +70,7 @@ def _run_lane(
     reasons: list[Callable[[], list[str]]],
     make_sink: MakeSink,
 ) -> None:
-    topics = TOPICS[settings.lane]
-    admin = Admin(settings.kafka_bootstrap)
+    topics, admin = TOPICS[settings.lane], Admin(settings.kafka_bootstrap)
     crash = CrashPoints(settings.crash_at)
 
     def prepare() -> tuple[dict[str, str], Sink]:
@@ -86,6 +84,7 @@ def _run_lane(
     incarnations, sink = prepared
     history = LakeThenKafka(Lake(settings.lake_url), settings.kafka_bootstrap, incarnations)
     lane = Lane(settings.lane, sink, history, incarnations)
+    lane.crash = crash
     consumer = Consumer(settings.kafka_bootstrap, f"snowmelt-{settings.lane}", member=settings.member)
     lake = settings.lane == "lake"
     intake = Intake(
@@ -115,7 +114,7 @@ def _run_lane(
     }
     helpers = [threading.Thread(target=watch, args=(settings.lane, topics, admin), kwargs=watching, daemon=True)]
     if lake:
-        helpers.append(threading.Thread(target=_compact, args=(settings.lake_url, stop), daemon=True))
+        helpers.append(threading.Thread(target=_compact, args=(settings, crash, stop), daemon=True))
     for helper in helpers:
         helper.start()
     try:
@@ -185,8 +184,10 @@ class DeclaredTypes:
         return self._types
 
 
-def _compact(url: str, stop: threading.Event) -> None:
-    lake = Lake(url)
-    while not stop.wait(COMPACT_S):
+def _compact(settings: IngestSettings, crash: CrashPoints, stop: threading.Event) -> None:
+    lake = Lake(settings.lake_url)
+    while not stop.wait(settings.compact_seconds):
         for table in lake.versions():
-            lake.compact(table)
+            if lake.scattered(table, settings.compact_files):
+                with crash.around("compaction"):
+                    lake.compact(table, settings.compact_files)

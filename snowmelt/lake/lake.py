@@ -189,12 +189,16 @@ class Lake:
         handle = self.handle(table)
         return {key: handle.transaction_version(counter(kind, owner(*key))) or 0 for key in wanted}
 
-    def compact(self, table: str) -> int:
-        """Joins small files where there are many; returns how many were joined. Old versions stay readable."""
-        handle = DeltaTable(f"{self.url}/{table}")
-        sizes = pa.table(handle.get_add_actions())["size_bytes"].to_pylist()
-        if sum(size < SMALL_BYTES for size in sizes) < COMPACT_FILES:
+    def scattered(self, table: str, files: int = COMPACT_FILES) -> bool:
+        """Whether a table has so many small files."""
+        sizes = pa.table(self.handle(table).get_add_actions())["size_bytes"].to_numpy()
+        return int((sizes < SMALL_BYTES).sum()) >= files
+
+    def compact(self, table: str, files: int = COMPACT_FILES) -> int:
+        """Joins small files where there are so many; returns how many were joined. Old versions stay readable."""
+        if not self.scattered(table, files):
             return 0
+        handle = DeltaTable(f"{self.url}/{table}")
         try:
             return int(handle.optimize.compact(target_size=2 * SMALL_BYTES)["numFilesRemoved"])
         except CommitFailedError:
