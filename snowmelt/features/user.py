@@ -8,10 +8,22 @@ from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.user_state import PackedUserState, UserState
 from snowmelt.features.rows import Rows
-from snowmelt.features.views import CompiledViews
+from snowmelt.features.single import SingleReading
+from snowmelt.features.views import CompiledView, CompiledViews
 
 PROFILE = "user_profile"
 SEEN = "user_seen"
+_PROFILE_FEATURES = (
+    "recent_items",
+    "recent_items_times",
+    "recent_items_types",
+    "type_counts",
+    "type_counts_keys",
+    "category_affinity",
+    "category_affinity_keys",
+    "price_level",
+)
+_SEEN_FEATURES = ("seen_items",)
 
 
 def finish_user(views: CompiledViews, packed: PackedUserState, as_of_ms: int) -> UserState:
@@ -21,8 +33,8 @@ def finish_user(views: CompiledViews, packed: PackedUserState, as_of_ms: int) ->
         SnowmeltError: FEATURES_MISMATCH where other compiled views wrote the state.
     """
     _check(views, packed)
-    profile: dict[str, Any] = {n: v[0] for n, v in views.views[PROFILE].finish([packed.profile], as_of_ms).items()}
-    (seen,) = views.views[SEEN].finish([packed.seen], as_of_ms)["seen_items"]
+    profile = _read(views.views[PROFILE], packed.profile, as_of_ms, _PROFILE_FEATURES)
+    seen = _read(views.views[SEEN], packed.seen, as_of_ms, _SEEN_FEATURES)["seen_items"]
     codes, weights = profile["type_counts_keys"].tolist(), profile["type_counts"].tolist()
     return UserState(
         recent_keys=profile["recent_items"],
@@ -34,6 +46,11 @@ def finish_user(views: CompiledViews, packed: PackedUserState, as_of_ms: int) ->
         category_weights=profile["category_affinity"],
         price_level=float(profile["price_level"]),
     )
+
+
+def _read(view: CompiledView, state: bytes, as_of_ms: int, names: tuple[str, ...]) -> dict[str, Any]:
+    reading = SingleReading(view.plan(names), state, as_of_ms)
+    return {name: values[0] for name, values in view.values(reading, names).items()}
 
 
 def with_events(views: CompiledViews, packed: PackedUserState, events: Sequence[events_pb2.Event]) -> PackedUserState:
