@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from services.ingest.batch import Batch
-from snowmelt.lake.schemas import DEAD_LETTERS, TABLES
+from snowmelt.lake.schemas import DEAD_LETTERS, PAYLOAD_BYTES, TABLES
 from snowmelt.runtime.kafka.consumer import UNREADABLE
 
-MAX_BYTES = 1_048_576
+MAX_BYTES = PAYLOAD_BYTES
 """Of a record's value; larger ones are dead letters that keep hash and size alone."""
 MAX_HEADERS = 100
 FIRST_MS, LAST_MS = 0, 4_102_444_800_000

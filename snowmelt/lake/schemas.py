@@ -37,6 +37,8 @@ def _table(*fields: tuple[str, pa.DataType]) -> pa.Schema:
 
 DEAD_LETTERS = "dead_letters"
 REPLAYS = "replays"
+PAYLOAD_BYTES = 1_048_576
+"""Of a dead letter's bytes; of more, hash and size are kept alone."""
 TABLES: dict[str, pa.Schema] = {
     "events": _table(
         ("event_id", _STRING),

@@ -14,6 +14,7 @@ from snowmelt.contracts.topics import EVENTS
 from snowmelt.features import defaults
 from snowmelt.features.compile import compile_views
 from snowmelt.features.defaults import EVENT_TYPES
+from snowmelt.runtime.kafka.consumer import Consumer
 from snowmelt.runtime.kafka.jars import Distribution
 from snowmelt.runtime.kafka.producer import Producer
 from tests.chaos.test_kills import CACHE
@@ -59,13 +60,18 @@ def test_a_letter_is_sent_again_when_its_type_was_declared(rig: Rig, capsys: pyt
     assert (shown["reason"], shown["payload"]) == ("unknown_event_type", event(2, type="shared").hex())
 
     compile_views((*EVENT_TYPES, "shared"), VIEWS).dump(rig.folder / "views.json")
-    deadletters.replay(letter=letters[0]["letter"], as_json=True)
-    assert said(capsys) == {"replayed": 1, "without_payload": 0}
+    name = letters[0]["letter"]
+    deadletters.replay(letter=name, as_json=True)
+    assert said(capsys) == {"replayed": 1, "without_payload": 0, "before": 0}
     until(lambda: rig.drained("lake"), 60, "the lake did not take the record again")
-    deadletters.replay(reason="unknown_event_type", as_json=True)
-    assert said(capsys) == {"replayed": 2, "without_payload": 0}
+    with pytest.raises(SnowmeltError, match="--again sends it once more"):
+        deadletters.replay(letter=name)
+    deadletters.replay(reason="unknown_event_type")
+    assert "1 sent again\n1 were sent again before" in capsys.readouterr().out
+    deadletters.replay(letter=name, again=True, as_json=True)
+    assert said(capsys)["replayed"] == 1
     deadletters.replay(reason="tombstone")
-    assert "0 sent again; 1 have no bytes kept and cannot be" in capsys.readouterr().out
+    assert "0 sent again\n1 have no bytes kept and cannot be" in capsys.readouterr().out
     until(lambda: rig.drained("lake"), 60, "the lake did not take the records again")
     landed = rig.lake.read("events", ["event_id", "type"]).to_pylist()
     assert sorted((row["event_id"], row["type"]) for row in landed) == [
@@ -73,6 +79,59 @@ def test_a_letter_is_sent_again_when_its_type_was_declared(rig: Rig, capsys: pyt
         ("e2", "shared"),
         ("e3", "shared"),
     ]
+
+    deadletters.show(name, as_json=True)
+    replays = said(capsys)["replays"]
+    assert isinstance(replays, list)
+    assert len(replays) == 2
+    sent = headers_at(rig, replays[0]["letter"])
+    assert sent == [("snowmelt-replay-of", name.encode())]
+    deadletters.list_letters()
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line[0] for line in lines[:4]].count("+") == 2
+    assert lines[-1] == "  2 were sent again"
+
+
+def test_a_letter_is_mended_and_its_bytes_are_written_out(
+    rig: Rig, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    producer = Producer(rig.bootstrap)
+    for key, value in ((b"default/bob", event(1)), (b"default/ann", b"\xff" * 300), (None, event(2))):
+        producer.post(EVENTS, key, value, NOW)
+    producer.close()
+    rig.start("lake", flush_seconds=0.1)
+    until(lambda: rig.drained("lake"), 60, "the lake did not take the records")
+    deadletters.list_letters(as_json=True)
+    listed = said(capsys)["letters"]
+    assert isinstance(listed, list)
+    names = {(each["reason"], each["key"]): each["letter"] for each in listed}
+    mended, raw = tmp_path / "mended", tmp_path / "raw"
+    mended.write_bytes(event(3))
+    broken = names["undecodable", b"default/ann".hex()]
+    deadletters.show(broken, raw=raw)
+    assert raw.read_bytes() == b"\xff" * 300
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "… 44 more bytes: --raw FILE writes all"
+    assert max(map(len, lines)) <= 80
+    deadletters.replay(broken, value=mended)
+    deadletters.replay(names["key_mismatch", b"default/bob".hex()], key="default/ann")
+    deadletters.replay(names["key_mismatch", None], key="default/ann")
+    until(lambda: rig.drained("lake"), 60, "the lake did not take the records again")
+    assert sorted(rig.lake.read("events", ["event_id"])["event_id"].to_pylist()) == ["e1", "e2", "e3"]
+    with pytest.raises(SnowmeltError, match="mend one dead letter"):
+        deadletters.replay(topic=EVENTS, key="default/ann")
+
+
+def headers_at(rig: Rig, name: str) -> list[tuple[str, bytes]] | None:
+    topic, partition, offset = name.split("/")
+    consumer = Consumer(rig.bootstrap, "looking")
+    consumer.assign({(topic, int(partition)): int(offset)})
+    found = []
+    until(lambda: bool(found.extend(consumer.poll(1, 0.2).records) or found), 30, "the record is not there")
+    consumer.close()
+    headers: list[tuple[str, bytes]] | None = found[0].headers[0]
+    return headers
 
 
 def test_what_does_not_exist_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

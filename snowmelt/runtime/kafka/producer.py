@@ -75,7 +75,7 @@ class Producer:
         return await asyncio.wrap_future(self.submit(topic, key, value, timestamp_ms, headers))
 
     def submit(
-        self, topic: str, key: bytes, value: bytes | None, timestamp_ms: int, headers: Headers | None = None
+        self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int, headers: Headers | None = None
     ) -> Future[Delivery]:
         """Queues one record; the future holds its place in Kafka, or SnowmeltError UNAVAILABLE."""
         future: Future[Delivery] = Future()
@@ -99,7 +99,7 @@ class Producer:
         return future
 
     def post(
-        self, topic: str, key: bytes, value: bytes | None, timestamp_ms: int, headers: Headers | None = None
+        self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int, headers: Headers | None = None
     ) -> None:
         """Queues one record of a bulk load, waiting while the queue is full; ``flush`` tells of failures.
 
