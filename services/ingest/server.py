@@ -1,7 +1,8 @@
 """Wiring of the ingest process."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from services.ingest.adapters.history import LakeThenKafka
 from services.ingest.aggregate import StateSink
 from services.ingest.buffer import Buffer
 from services.ingest.config import IngestSettings
+from services.ingest.copies import Copies
 from services.ingest.crash import CrashPoints
 from services.ingest.guard import Guard
 from services.ingest.intake import Intake
@@ -27,7 +29,8 @@ from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import Lake
 from snowmelt.runtime import garbage
 from snowmelt.runtime.kafka.admin import Admin
-from snowmelt.runtime.kafka.consumer import Consumer
+from snowmelt.runtime.kafka.consumer import Consumer, Place
+from snowmelt.runtime.kafka.producer import Producer
 from snowmelt.runtime.ops import OpsServer
 from snowmelt.runtime.telemetry import setup
 from snowmelt.runtime.validation import require_upb
@@ -115,6 +118,7 @@ def _run_lane(
     helpers = [threading.Thread(target=watch, args=(settings.lane, topics, admin), kwargs=watching, daemon=True)]
     if lake:
         helpers.append(threading.Thread(target=_compact, args=(settings, crash, stop), daemon=True))
+        helpers.append(threading.Thread(target=_copy, args=(settings, incarnations, lane.positions, stop), daemon=True))
     for helper in helpers:
         helper.start()
     try:
@@ -182,6 +186,20 @@ class DeclaredTypes:
             self._types = CompiledViews.load(self._path).event_types
             self._seen = seen
         return self._types
+
+
+def _copy(
+    settings: IngestSettings,
+    incarnations: Mapping[str, str],
+    positions: Callable[[], Mapping[Place, int]],
+    stop: threading.Event,
+) -> None:
+    producer = Producer(settings.kafka_bootstrap, "snowmelt-dead-letters", delivery_timeout_ms=10_000)
+    try:
+        Copies(Lake(settings.lake_url), producer, incarnations, positions).follow(stop)
+    finally:
+        with suppress(SnowmeltError):  # what was not marked is copied at the next start
+            producer.close(1.0)
 
 
 def _compact(settings: IngestSettings, crash: CrashPoints, stop: threading.Event) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.lake.lake import Lake
+from snowmelt.lake.lake import Lake, Partition
 from snowmelt.lake.schemas import DEAD_LETTERS, PAYLOAD_BYTES, REPLAYS, TABLES
 
 CHUNK_LETTERS, CHUNK_BYTES = 500, 32 * 1_048_576
@@ -76,6 +76,20 @@ def letters(lake: Lake, topic: str = "", reason: str = "") -> list[Letter]:
     rows = lake.read(DEAD_LETTERS, _HEAD, filters=keep).to_pylist()
     found = [Letter(**row, replays=tuple(sent.get(tuple(row[name] for name in _PLACE), ()))) for row in rows]
     return sorted(found, key=lambda each: (each.record_time, each.name))
+
+
+def heads(lake: Lake, starts: Mapping[Partition, int]) -> list[Letter]:
+    """The letters at or beyond an offset of some partitions, in order, and without their replays.
+
+    Raises:
+        SnowmeltError: NOT_FOUND where there is no lake.
+    """
+    keep = pc.scalar(False)
+    for (incarnation, topic, partition), offset in starts.items():
+        mine = (pc.field("incarnation") == incarnation) & (pc.field("topic") == topic)
+        keep = keep | (mine & (pc.field("partition") == partition) & (pc.field("offset") >= offset))
+    found = [Letter(**row) for row in lake.read(DEAD_LETTERS, _HEAD, filters=keep).to_pylist()]
+    return sorted(found, key=lambda each: each.place)
 
 
 def find(lake: Lake, name: str) -> Letter:

@@ -10,7 +10,7 @@ from snowmelt.chaos.rig import Rig, until
 from snowmelt.cli import deadletters
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import record_key
-from snowmelt.contracts.topics import EVENTS
+from snowmelt.contracts.topics import DEAD_LETTERS, EVENTS
 from snowmelt.features import defaults
 from snowmelt.features.compile import compile_views
 from snowmelt.features.defaults import EVENT_TYPES
@@ -121,6 +121,30 @@ def test_a_letter_is_mended_and_its_bytes_are_written_out(
     assert sorted(rig.lake.read("events", ["event_id"])["event_id"].to_pylist()) == ["e1", "e2", "e3"]
     with pytest.raises(SnowmeltError, match="mend one dead letter"):
         deadletters.replay(topic=EVENTS, key="default/ann")
+
+
+def test_letters_come_into_their_topic_too(rig: Rig) -> None:
+    producer = Producer(rig.bootstrap)
+    for value in (b"\xff", event(1), None):
+        producer.post(EVENTS, record_key("default", "ann"), value, NOW)
+    producer.close()
+    rig.start("lake", flush_seconds=0.1)
+    until(lambda: rig.drained("lake"), 60, "the lake did not take the records")
+    consumer, found = Consumer(rig.bootstrap, "copies"), {}
+    consumer.assign(dict.fromkeys(rig.admin.watermarks([DEAD_LETTERS]), 0))
+
+    def came() -> bool:
+        for records in consumer.poll(10, 0.2).records:
+            found.update(zip(records.keys, zip(records.values, records.headers, strict=True), strict=True))
+        return len(found) == 2
+
+    until(came, 30, "the copies did not come")
+    consumer.close()
+    rows = rig.lake.read("dead_letters").to_pylist()
+    assert {f"{r['topic']}/{r['partition']}/{r['offset']}".encode(): r["payload"] for r in rows} == {
+        key: value for key, (value, _) in found.items()
+    }
+    assert {dict(headers)["reason"] for _, headers in found.values()} == {b"undecodable", b"tombstone"}
 
 
 def headers_at(rig: Rig, name: str) -> list[tuple[str, bytes]] | None:
