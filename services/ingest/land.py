@@ -42,6 +42,8 @@ class LakeSink:
         self._incarnations = incarnations
         self._types = types
         self._crash = crash
+        self._ends: dict[Place, int] = {}
+        self._versions: dict[str, int] = {}
 
     def event_types(self) -> tuple[str, ...]:
         """The event types that are declared now."""
@@ -56,7 +58,7 @@ class LakeSink:
             progress = self._lake.progress(TOPIC_TABLES[topic], mine)
             for key in mine:
                 done = progress.get(key, Progress(0, 0, 0))
-                found[key[1:]] = done.next_offset
+                found[key[1:]] = self._ends[key[1:]] = done.next_offset
                 self._lateness.begin(key[1:], done.next_offset, done.watermark_ms)
         return found
 
@@ -90,6 +92,7 @@ class LakeSink:
                     self._lake.append(DEAD_LETTERS, dead, ranges)
             with self._crash.around("commit"):
                 self.commit(table, kept, ranges)
+            self._ends.update({(each.topic, each.partition): each.end for each in ranges})
         except FencedError as error:
             places = [(each.topic, each.partition) for each in ranges]
             raise MovedError(places, f"another writer is at work: {error}") from error
@@ -101,7 +104,29 @@ class LakeSink:
             LATE.inc(pc.sum(rows["late"]).as_py() or 0)
 
     def beat(self) -> None:
-        """Delta has no idle parts."""
+        """Looks whether somebody has taken the lake back to a time, where nothing comes that would show it.
+
+        Raises:
+            MovedError: these places begin again.
+        """
+        back: set[Place] = set()
+        for topic in {topic for topic, _ in self._ends}:
+            table, incarnation = TOPIC_TABLES[topic], self._incarnations[topic]
+            version = self._lake.version(table)
+            if self._versions.get(table) == version:
+                continue
+            keys = [(incarnation, *place) for place in self._ends if place[0] == topic]
+            ends = self._lake.ends(table, keys)
+            back |= {key[1:] for key in keys if ends[key] < self._ends[key[1:]]}
+            self._versions[table] = version
+        for place in back:
+            del self._ends[place]
+        if back:
+            raise MovedError(back, f"the lake was taken back to a time: {sorted(back)}")
+
+    def fallen(self, places: Sequence[Place]) -> set[Place]:  # noqa: ARG002
+        """The lake forgets nothing."""
+        return set()
 
     def exchanged(self) -> bool:
         """The lake is never exchanged."""

@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.lake import reading
+from snowmelt.lake.schemas import DEAD_LETTERS
 
 COMMIT_RETRIES = 15
 """Against commits that do not concern us, such as a compaction."""
@@ -52,6 +55,17 @@ def counter(kind: str, owner_id: str) -> str:
     return f"{kind}:{owner_id}"
 
 
+def rewinding(owner_id: str) -> str:
+    """The application id that holds 1 + the offset that a partition is being taken back to, else 0."""
+    return f"rewinding:{owner_id}"
+
+
+def rewound_to(table: DeltaTable, owner_id: str) -> int | None:
+    """Where a partition is being taken back to; None where it is not."""
+    mark = table.transaction_version(rewinding(owner_id))
+    return mark - 1 if mark else None
+
+
 class FencedError(Exception):
     """Another writer has moved a partition: drop what is buffered and go on at ``next_offsets`` (by owner)."""
 
@@ -71,10 +85,17 @@ def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
 
     Raises:
         FencedError: a partition is not where its range starts; nothing was written.
-        SnowmeltError: UNAVAILABLE; nothing was written.
+        SnowmeltError: UNAVAILABLE, also while a partition is being taken back; nothing was written.
     """
+    if any(rewound_to(table, each.owner) is not None for each in ranges):
+        table.update_incremental()
     if gone := moved(table, ranges):
         raise FencedError(gone)
+    for each in ranges:
+        if (offset := rewound_to(table, each.owner)) is not None:
+            place = f"{each.topic}/{each.partition}"
+            detail = f"{place} is being taken back to offset {offset}; where that was broken off, run it again"
+            raise SnowmeltError(Reason.UNAVAILABLE, detail)
     transactions = []
     for each in ranges:
         transactions.append(Transaction(each.owner, each.end))
@@ -90,26 +111,35 @@ def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
 def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
     """Commits dead letters, leaving out those that an earlier attempt at their range has committed already.
 
-    Only ranges with rows move the table's offsets.
+    Only ranges with rows move the table's offsets. None at or beyond a partition's offset is there yet; of those before
+    it the table itself says whether they are.
 
     Raises:
         FencedError: another writer committed dead letters of a partition meanwhile; nothing was written.
         SnowmeltError: UNAVAILABLE; nothing was written.
     """
-    keys = [
-        owner(*key)
-        for key in zip(*(rows[name].to_pylist() for name in ("incarnation", "topic", "partition")), strict=True)
-    ]
-    done = {key: table.transaction_version(key) or 0 for key in set(keys)}
-    fresh = rows.filter(
-        pa.array(
-            [offset >= done[key] for key, offset in zip(keys, rows["offset"].to_pylist(), strict=True)], pa.bool_()
-        )
-    )
+    places = [(owner(*key[:3]), key[3]) for key in _places(rows)]
+    done = {key: table.transaction_version(key) or 0 for key in {key for key, _ in places}}
+    early = [offset for key, offset in places if offset < done[key]]
+    there = _there(table, rows, min(early)) if early else set()
+    fresh = rows.filter(pa.array([place not in there for place in places], pa.bool_()))
     if len(fresh) == 0:
         return
-    touched = [each for each in ranges if each.owner in done and each.end > done[each.owner]]
-    commit(table, fresh, [Transaction(each.owner, each.end) for each in touched], touched)
+    touched = [each for each in ranges if each.owner in done]
+    ends = [Transaction(each.owner, max(each.end, done[each.owner])) for each in touched]
+    commit(table, fresh, ends, touched)
+
+
+def _places(rows: pa.Table) -> list[tuple[str, str, int, int]]:
+    columns = ("incarnation", "topic", "partition", "offset")
+    return list(zip(*(rows[name].to_pylist() for name in columns), strict=True))
+
+
+def _there(table: DeltaTable, rows: pa.Table, start: int) -> set[tuple[str, int]]:
+    """Owner and offset of the letters from ``start`` on that the table holds of the partitions of ``rows``."""
+    mine = pc.field("partition").isin(pc.unique(rows["partition"])) & (pc.field("offset") >= start)
+    found = reading.read(table, DEAD_LETTERS, ["incarnation", "topic", "partition", "offset"], mine)
+    return {(owner(*key[:3]), key[3]) for key in _places(found)}
 
 
 def mark(table: DeltaTable, rows: pa.Table, kind: str, values: Mapping[str, int]) -> None:

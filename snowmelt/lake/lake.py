@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.lake import appending, reading
+from snowmelt.lake import appending, reading, rewinding
 from snowmelt.lake.appending import Range, counter, owner
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES, TOPIC_TABLES, properties
 
@@ -139,6 +139,31 @@ class Lake:
                 sums = (handle.transaction_version(counter(kind, name)) or 0 for kind in _KEPT)
                 found[key] = Progress(end, *sums)
         return found
+
+    def ends(self, table: str, wanted: Sequence[Partition]) -> dict[Partition, int]:
+        """The next offset of each wanted partition alone; 0 where nothing has landed.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        handle = self.handle(table)
+        return {key: handle.transaction_version(owner(*key)) or 0 for key in wanted}
+
+    def rewind(self, table: str, offsets: Mapping[Partition, int]) -> None:
+        """Takes partitions back to earlier offsets: rows, dead letters and offsets; a lane then reads on from there.
+
+        Raises:
+            SnowmeltError: NOT_FOUND, or UNAVAILABLE: the same call goes on from where it ended.
+        """
+        rewinding.rewind(self.handle(table), self.handle(DEAD_LETTERS), table, offsets)
+
+    def unfinished(self, table: str, wanted: Sequence[Partition]) -> dict[Partition, int]:
+        """Where partitions were being taken back to when that ended half way.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        return rewinding.unfinished(self.handle(table), list(wanted))
 
     def next_offsets(self, table: str, version: int | None = None) -> dict[Partition, int]:
         """The next offset of every partition that a table holds rows of, or dead letters.
