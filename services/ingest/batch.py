@@ -64,13 +64,4 @@ def batch_of(records: Sequence[Records], starts: dict[Place, int]) -> Batch:
 def _from(records: Records, start: int) -> Records:
     if not records.offsets or records.offsets[0] >= start:
         return records
-    skip = int(np.searchsorted(records.offsets, start))
-    return Records(
-        records.topic,
-        records.partition,
-        records.offsets[skip:],
-        records.times_ms[skip:],
-        records.keys[skip:],
-        records.values[skip:],
-        records.headers[skip:],
-    )
+    return records.cut(int(np.searchsorted(records.offsets, start)))[1]

@@ -1,22 +1,37 @@
-"""What was read and not yet written: bounded in bytes, handed on by size or by time."""
+"""What was read and not yet written: bounded in bytes, handed on by size or by time, fairly between partitions."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from snowmelt.runtime.kafka.consumer import Place, Records
 
-_OVERHEAD_BYTES = 200
+OVERHEAD_BYTES = 200
 """Of a record's Python objects beside its value."""
+WRITE_SHARE = 0.5
+"""Of the limit that one write takes at most."""
+
+
+@dataclass
+class _Waiting:
+    records: deque[Records] = field(default_factory=deque)
+    size_bytes: int = 0
 
 
 class Buffer:
-    """Between the thread that reads and the one that writes."""
+    """Between the thread that reads and the one that writes.
 
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._queue: deque[Records] = deque()
+    Args:
+        limit_bytes: what it should hold at most; it takes what it is given, and whoever reads has to look at ``fill``.
+        place_rows: records of one partition that one write takes at most, so that a crowded one does not make all wait.
+    """
+
+    def __init__(self, limit_bytes: int, place_rows: int = 1_000_000) -> None:
+        self.limit_bytes = limit_bytes
+        self._place_rows = place_rows
+        self._waiting: dict[Place, _Waiting] = {}
         self._bytes = 0
         self._rows = 0
         self._since = 0.0
@@ -28,30 +43,30 @@ class Buffer:
         """Adds records, but for places that are held."""
         with self._changed:
             for each in records:
-                if (each.topic, each.partition) in self._held:
+                place = (each.topic, each.partition)
+                if place in self._held:
                     continue
-                if not self._queue:
+                if not self._rows:
                     self._since = time.monotonic()
-                self._queue.append(each)
-                self._count(each, 1)
+                waiting = self._waiting.setdefault(place, _Waiting())
+                waiting.records.append(each)
+                self._count(waiting, each, 1)
             self._changed.notify()
 
     def take(self, max_rows: int, linger_s: float, timeout_s: float) -> list[Records]:
-        """Records once there are ``max_rows`` or the oldest has waited ``linger_s``; none after ``timeout_s``."""
+        """Records once there are ``max_rows`` or the oldest has waited ``linger_s``; none after ``timeout_s``.
+
+        The partitions take turns, so that each gets its share of a write, whatever another has waiting.
+        """
         deadline = time.monotonic() + timeout_s
         with self._changed:
-            while not self._closed and self._rows < max_rows:
+            while not self._closed and self._rows < max_rows and self.fill < WRITE_SHARE:
                 now = time.monotonic()
-                due = self._since + linger_s if self._queue else deadline
+                due = self._since + linger_s if self._rows else deadline
                 if due <= now:
                     break
                 self._changed.wait(due - now)
-            taken: list[Records] = []
-            rows = 0
-            while self._queue and rows < max_rows:
-                taken.append(self._queue.popleft())
-                rows += len(taken[-1].offsets)
-                self._count(taken[-1], -1)
+            taken = self._taken(max_rows)
             self._since = time.monotonic()
             return taken
 
@@ -59,12 +74,10 @@ class Buffer:
         """Drops what there is of these places, and takes nothing more of them until ``release``."""
         with self._changed:
             self._held.update(places)
-            kept = [each for each in self._queue if (each.topic, each.partition) not in self._held]
-            self._queue.clear()
-            self._bytes = self._rows = 0
-            for each in kept:
-                self._queue.append(each)
-                self._count(each, 1)
+            for place in self._held & set(self._waiting):
+                waiting = self._waiting.pop(place)
+                for each in waiting.records:
+                    self._count(waiting, each, -1)
 
     def release(self, places: Iterable[Place]) -> None:
         """Ends ``hold``."""
@@ -80,17 +93,51 @@ class Buffer:
     @property
     def fill(self) -> float:
         """The share of the limit that is taken."""
-        return self._bytes / self._limit_bytes
+        return self._bytes / self.limit_bytes
+
+    def crowded(self, share: float) -> set[Place]:
+        """The places that hold more than their part of ``share`` of the limit."""
+        with self._changed:
+            part = share * self.limit_bytes / max(len(self._waiting), 1)
+            return {place for place, waiting in self._waiting.items() if waiting.size_bytes > part}
 
     @property
     def oldest_ms(self) -> int | None:
         """The Kafka time of the oldest record."""
         with self._changed:
-            return self._queue[0].times_ms[0] if self._queue else None
+            return min((waiting.records[0].times_ms[0] for waiting in self._waiting.values()), default=None)
 
     def __len__(self) -> int:
         return self._rows
 
-    def _count(self, records: Records, sign: int) -> None:
-        self._bytes += sign * (records.size_bytes + _OVERHEAD_BYTES * len(records.offsets))
+    def _taken(self, max_rows: int) -> list[Records]:
+        taken: list[Records] = []
+        rows, room = 0, dict.fromkeys(self._waiting, self._place_rows)
+        enough = self._bytes - WRITE_SHARE * self.limit_bytes
+        while room and rows < max_rows and self._bytes > enough:
+            place = next(iter(room))
+            taken.append(self._head(place, room[place]))
+            count = len(taken[-1].offsets)
+            rows += count
+            left = room.pop(place) - count
+            if left and place in self._waiting:
+                room[place] = left
+        return taken
+
+    def _head(self, place: Place, max_rows: int) -> Records:
+        """Takes the oldest of a place; what else it has comes after what the others have, in the next write too."""
+        waiting = self._waiting.pop(place)
+        head = waiting.records.popleft()
+        if len(head.offsets) > max_rows:
+            head, tail = head.cut(max_rows)
+            waiting.records.appendleft(tail)
+        self._count(waiting, head, -1)
+        if waiting.records:
+            self._waiting[place] = waiting
+        return head
+
+    def _count(self, waiting: _Waiting, records: Records, sign: int) -> None:
+        size_bytes = records.size_bytes + OVERHEAD_BYTES * len(records.offsets)
+        waiting.size_bytes += sign * size_bytes
+        self._bytes += sign * size_bytes
         self._rows += sign * len(records.offsets)

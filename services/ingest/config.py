@@ -25,7 +25,8 @@ class IngestSettings(Settings):
         create_topics: whether topics that are missing are made, with ``partitions`` each.
         flush_rows, flush_seconds: the lake lane commits at so many rows, or this long after the first.
         wait_ms: how long the feature lane lets records gather.
-        buffer_mbytes: read ahead of the sink at most; beyond it partitions are paused.
+        memory_mbytes: of the process at most; where the sink is slow, partitions are paused so that it holds. A
+            partition of events or impressions takes up to 16 of them, for the ids of its newest 1,000,000 records.
         accept_gaps: records known to be lost that may be passed over: ``topic/partition:from-to``, comma-separated.
         poison_share, poison_window, poison_least: the lake lane pauses where more than this share of so many of a
             topic's newest records is bad, and at least so many are; a share of 1 is never exceeded.
@@ -46,7 +47,7 @@ class IngestSettings(Settings):
     flush_rows: int = Field(100_000, ge=1)
     flush_seconds: float = Field(1.0, ge=0.01, le=60)
     wait_ms: int = Field(20, ge=0, le=10_000)
-    buffer_mbytes: int = Field(64, ge=1, le=4096)
+    memory_mbytes: int = Field(512, ge=256, le=65_536)
     accept_gaps: str = ""
     poison_share: float = Field(0.2, gt=0, le=1)
     poison_window: int = Field(10_000, ge=1, le=10_000_000)

@@ -8,9 +8,11 @@ from itertools import groupby
 
 from services.ingest.buffer import Buffer
 from services.ingest.lane import Lane
+from services.ingest.memory import buffer_bytes
 from services.ingest.ports import MovedError, Source
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.runtime.kafka.consumer import Place, Records
+from snowmelt.runtime.metrics import PARTITION_PAUSES, PARTITIONS_PAUSED
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,6 +28,7 @@ class Intake:
     """Reads places, hands their records to the lane, and keeps both where the sink is.
 
     Args:
+        memory_mbytes: the bound that the buffer's follows; without it the buffer keeps its own.
         accepted_gaps: by place the range [from, to) that may be passed over although its records are lost.
         poll_s: how long a poll may gather records.
         flush_rows, flush_s: a write begins at so many records, or this long after the first.
@@ -37,6 +40,7 @@ class Intake:
         lane: Lane,
         buffer: Buffer,
         *,
+        memory_mbytes: int | None = None,
         accepted_gaps: Mapping[Place, tuple[int, int]],
         poll_s: float,
         flush_rows: int,
@@ -46,11 +50,12 @@ class Intake:
         self._lane = lane
         self._crash = lane.crash
         self.buffer = buffer
+        self._memory_mbytes = memory_mbytes
         self._accepted = accepted_gaps
         self._poll_s = poll_s
         self._flush = (flush_rows, flush_s)
         self._places: set[Place] = set()
-        self._paused = False
+        self._paused: set[Place] = set()
         self._moved: set[Place] = set()
         self._moved_lock = threading.Lock()
         self._ending = threading.Event()
@@ -67,7 +72,7 @@ class Intake:
             if start is not None:
                 found[place] = start
         self._places |= set(found)
-        self._paused = False
+        self._paused -= set(found)
         self.buffer.release(found)
         self._crash.passing("in_assigned")
         return found
@@ -77,6 +82,7 @@ class Intake:
         self.buffer.hold(places)
         self._crash.passing("in_revoked")
         self._places -= set(places)
+        self._paused -= set(places)
         self._lane.forget(places)
 
     def run(self, stop: threading.Event) -> None:
@@ -137,13 +143,22 @@ class Intake:
         _LOG.error("stopped: %s", text)
 
     def _balance(self) -> None:
+        """Pauses the partitions that crowd the buffer, all of them where that is not enough; then waits for room."""
         fill = self.buffer.fill
-        if not self._paused and fill > PAUSE_AT:
-            self._source.pause(self._places)
-            self._paused = True
-        elif self._paused and fill < RESUME_AT:
-            self._source.resume(self._places)
-            self._paused = False
+        if RESUME_AT <= fill <= PAUSE_AT:
+            return
+        wanted: set[Place] = set()
+        if fill > 1:
+            wanted = set(self._places)
+        elif fill > PAUSE_AT:
+            wanted = (self._paused | self.buffer.crowded(PAUSE_AT)) & self._places
+        if paused := wanted - self._paused:
+            self._source.pause(paused)
+            PARTITION_PAUSES.labels(self._lane.name).inc(len(paused))
+        if resumed := (self._paused - wanted) & self._places:
+            self._source.resume(resumed)
+        self._paused = wanted
+        PARTITIONS_PAUSED.labels(self._lane.name).set(len(wanted))
 
     def _return_to_sink(self) -> None:
         with self._moved_lock:
@@ -167,6 +182,8 @@ class Intake:
         self.buffer.release(starts)
 
     def _show(self) -> None:
+        if self._memory_mbytes is not None:
+            self.buffer.limit_bytes = buffer_bytes(self._memory_mbytes, self._lane.window_ids())
         positions = {p: o for p, o in self._lane.positions().items() if p in self._places and o}
         news = {place: offset for place, offset in positions.items() if self._committed.get(place) != offset}
         if news:

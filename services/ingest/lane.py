@@ -87,6 +87,10 @@ class Lane:
         with self._lock:
             return dict(self._positions)
 
+    def window_ids(self) -> int:
+        """How many ids the duplicate windows hold."""
+        return sum(len(window) for window in list(self._windows.values()))
+
     def oldest_ms(self) -> int | None:
         """The Kafka time of the first record that is on its way into the sink."""
         write = self._write

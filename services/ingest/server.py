@@ -19,6 +19,7 @@ from services.ingest.lag import watch
 from services.ingest.land import LakeSink
 from services.ingest.lane import Lane
 from services.ingest.lateness import Lateness
+from services.ingest.memory import buffer_bytes
 from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
 from snowmelt.contracts.clock import Clock
@@ -36,7 +37,8 @@ from snowmelt.runtime.telemetry import setup
 from snowmelt.runtime.validation import require_upb
 
 TOPICS = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
-FEATURE_ROWS = 20_000
+FEATURE_ROWS, FEATURE_PLACE_ROWS = 60_000, 8_192
+"""Of one write, and of one partition in it: Redis serves nobody else during one of the 16 calls that these take."""
 
 T = TypeVar("T")
 MakeSink = Callable[[IngestSettings, dict[str, str], CrashPoints], Sink]
@@ -93,7 +95,8 @@ def _run_lane(
     intake = Intake(
         consumer,
         lane,
-        Buffer(settings.buffer_mbytes * 1_048_576),
+        Buffer(buffer_bytes(settings.memory_mbytes, 0), FEATURE_PLACE_ROWS if not lake else settings.flush_rows),
+        memory_mbytes=settings.memory_mbytes,
         accepted_gaps=settings.accepted_gaps(),
         poll_s=0.05 if lake else settings.wait_ms / 1000,
         flush_rows=settings.flush_rows if lake else min(settings.flush_rows, FEATURE_ROWS),

@@ -23,6 +23,12 @@ RECORDS = Counter(
 LATE = Counter("snowmelt_late_events_total", "Events stored with the flag late.")
 PAUSED = Gauge("snowmelt_lane_paused", "1 while a lane takes nothing, since too much of a topic is bad.",
                ["lane", "topic"])  # fmt: skip
+PARTITIONS_PAUSED = Gauge(
+    "snowmelt_paused_partitions", "Partitions not read now, since the sink has too much to do.", ["lane"]
+)
+PARTITION_PAUSES = Counter(
+    "snowmelt_pauses_total", "How often a partition was paused since the sink had too much to do.", ["lane"]
+)
 LAG_EVENTS = Gauge("snowmelt_lag_events", "Records produced and not yet in the lane's sink.", ["lane", "topic"])
 LAG_SECONDS = Gauge("snowmelt_lag_seconds", "Age of the oldest record not yet in the lane's sink, seconds.", ["lane"])
 FEATURE_AGE_SECONDS = Gauge("snowmelt_feature_age_seconds", "How far a service's replica may be behind.", ["service"])

@@ -41,6 +41,21 @@ class Records:
         """What the values take."""
         return sum(map(len, filter(None, self.values)))
 
+    def cut(self, count: int) -> "tuple[Records, Records]":
+        """The first ``count`` records and the others."""
+        return self._slice(slice(count)), self._slice(slice(count, None))
+
+    def _slice(self, some: slice) -> "Records":
+        return Records(
+            self.topic,
+            self.partition,
+            self.offsets[some],
+            self.times_ms[some],
+            self.keys[some],
+            self.values[some],
+            self.headers[some],
+        )
+
 
 @dataclass(frozen=True)
 class Polled:
@@ -61,10 +76,12 @@ class Consumer:
         bootstrap: Kafka's addresses.
         group: names the consumer group; committed offsets are for lag displays only.
         member: a stable name of this process for static membership; empty: none.
-        queue_kbytes: how much may be fetched ahead.
+        queue_kbytes, queue_records: how much may be fetched ahead.
     """
 
-    def __init__(self, bootstrap: str, group: str, *, member: str = "", queue_kbytes: int = 32_768) -> None:
+    def __init__(
+        self, bootstrap: str, group: str, *, member: str = "", queue_kbytes: int = 8_192, queue_records: int = 20_000
+    ) -> None:
         settings: dict[str, str | int | bool] = {
             "bootstrap.servers": bootstrap,
             "group.id": group,
@@ -74,10 +91,12 @@ class Consumer:
             "partition.assignment.strategy": "cooperative-sticky",
             "isolation.level": "read_committed",
             "queued.max.messages.kbytes": queue_kbytes,
+            "queued.min.messages": queue_records,  # a short record takes several times its size, hence two bounds
             "fetch.queue.backoff.ms": 10,
             # The embedded broker answers a waiting fetch at the end of the wait alone, whatever comes meanwhile.
             "fetch.wait.max.ms": 25,
-            "fetch.message.max.bytes": 4_194_304,
+            "fetch.message.max.bytes": 1_048_576,  # of a partition; a larger record is fetched all the same
+            "fetch.max.bytes": 8_388_608,
             "log_level": 3,
         }
         if member:

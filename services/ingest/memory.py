@@ -1,0 +1,16 @@
+"""How a process's memory is shared out, so that its bound holds whatever comes."""
+
+MIB = 1_048_576
+BASE_MBYTES = 224
+"""What a lane takes that holds nothing: Python, Arrow, deltalake, and the C client with its queue."""
+WINDOW_BYTES = 16
+"""Of an id in a duplicate window."""
+COPIES = 8
+"""How often a record's bytes are there at most while it waits (once) and is written (as columns, tables and files)."""
+LEAST_BYTES = 8 * MIB
+
+
+def buffer_bytes(memory_mbytes: int, window_ids: int) -> int:
+    """What the buffer may hold, beside the windows as they are now."""
+    spare = (memory_mbytes - BASE_MBYTES) * MIB - window_ids * WINDOW_BYTES
+    return max(spare // COPIES, LEAST_BYTES)

@@ -1,0 +1,68 @@
+"""The buffer: bounded, by turns, and in the order of each partition."""
+
+import pytest
+
+from services.ingest.buffer import OVERHEAD_BYTES, WRITE_SHARE, Buffer
+from services.ingest.memory import LEAST_BYTES, MIB, buffer_bytes
+from snowmelt.runtime.kafka.consumer import Place, Records
+
+HOT, CALM, OTHER = ("t", 0), ("t", 1), ("t", 2)
+
+
+def records(place: Place, start: int, count: int, size: int = 0) -> Records:
+    offsets = list(range(start, start + count))
+    return Records(*place, offsets, offsets, [None] * count, [b"x" * size] * count, [None] * count)
+
+
+def offsets(taken: list[Records], place: Place) -> list[int]:
+    return [offset for each in taken if (each.topic, each.partition) == place for offset in each.offsets]
+
+
+def test_a_crowded_partition_delays_itself_alone() -> None:
+    buffer = Buffer(1 << 30, place_rows=100)
+    buffer.put([records(HOT, start, 1000) for start in range(0, 50_000, 1000)])
+    buffer.put([records(CALM, 0, 10), records(OTHER, 0, 250)])
+    taken = buffer.take(1000, 0.0, 0.0)
+    assert offsets(taken, HOT) == list(range(100))
+    assert offsets(taken, CALM) == list(range(10))
+    assert offsets(taken, OTHER) == list(range(100))
+    buffer.put([records(CALM, 10, 5)])
+    assert offsets(buffer.take(1000, 0.0, 0.0), CALM) == list(range(10, 15))
+
+
+def test_what_does_not_fit_one_write_comes_first_in_the_next_and_nothing_is_left_out() -> None:
+    buffer = Buffer(1 << 30, place_rows=70)
+    buffer.put([records(HOT, 0, 150), records(CALM, 0, 90), records(HOT, 150, 30), records(OTHER, 0, 40)])
+    seen: dict[Place, list[int]] = {HOT: [], CALM: [], OTHER: []}
+    sizes = []
+    while len(buffer):
+        taken = buffer.take(100, 0.0, 0.0)
+        sizes.append(sum(len(each.offsets) for each in taken))
+        for place, found in seen.items():
+            found.extend(offsets(taken, place))
+    assert seen == {HOT: list(range(180)), CALM: list(range(90)), OTHER: list(range(40))}
+    assert max(sizes) < 100 + 70
+    assert (buffer.fill, buffer.oldest_ms) == (0.0, None)
+
+
+def test_a_write_takes_its_share_of_the_bytes() -> None:
+    buffer = Buffer(100 * 1000)
+    buffer.put([records(HOT, start, 1, 1000 - OVERHEAD_BYTES) for start in range(90)])
+    assert buffer.fill == pytest.approx(0.9)
+    assert len(buffer.take(1_000_000, 10.0, 10.0)) == 100 * WRITE_SHARE
+    assert buffer.fill == pytest.approx(0.4)
+
+
+def test_who_crowds_the_buffer() -> None:
+    buffer = Buffer(100 * 1000)
+    buffer.put([records(HOT, 0, 75, 1000 - OVERHEAD_BYTES), records(CALM, 0, 10, 1000 - OVERHEAD_BYTES)])
+    assert buffer.crowded(0.8) == {HOT}
+    buffer.hold([HOT])
+    assert buffer.fill == pytest.approx(0.1)
+    assert len(buffer) == 10
+
+
+def test_windows_take_of_the_buffers_memory() -> None:
+    assert buffer_bytes(512, 0) > buffer_bytes(512, 4_000_000) > LEAST_BYTES
+    assert buffer_bytes(512, 100_000_000) == LEAST_BYTES
+    assert buffer_bytes(1024, 0) - buffer_bytes(512, 0) == 512 * MIB // 8
