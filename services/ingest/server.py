@@ -91,17 +91,7 @@ def _run_lane(
     lane = Lane(settings.lane, sink, history, incarnations)
     lane.crash = crash
     consumer = Consumer(settings.kafka_bootstrap, f"snowmelt-{settings.lane}", member=settings.member)
-    lake = settings.lane == "lake"
-    intake = Intake(
-        consumer,
-        lane,
-        Buffer(buffer_bytes(settings.memory_mbytes, 0), FEATURE_PLACE_ROWS if not lake else settings.flush_rows),
-        memory_mbytes=settings.memory_mbytes,
-        accepted_gaps=settings.accepted_gaps(),
-        poll_s=0.05 if lake else settings.wait_ms / 1000,
-        flush_rows=settings.flush_rows if lake else min(settings.flush_rows, FEATURE_ROWS),
-        flush_s=settings.flush_seconds if lake else 0.0,
-    )
+    intake = _intake(settings, consumer, lane)
     if settings.in_group:
         consumer.subscribe(topics, intake.assigned, intake.revoked)
     else:
@@ -119,7 +109,7 @@ def _run_lane(
         "stop": stop,
     }
     helpers = [threading.Thread(target=watch, args=(settings.lane, topics, admin), kwargs=watching, daemon=True)]
-    if lake:
+    if settings.lane == "lake":
         helpers.append(threading.Thread(target=_compact, args=(settings, crash, stop), daemon=True))
         helpers.append(threading.Thread(target=_copy, args=(settings, incarnations, lane.positions, stop), daemon=True))
     for helper in helpers:
@@ -129,6 +119,20 @@ def _run_lane(
     finally:
         stop.set()
         consumer.close()
+
+
+def _intake(settings: IngestSettings, consumer: Consumer, lane: Lane) -> Intake:
+    lake = settings.lane == "lake"
+    return Intake(
+        consumer,
+        lane,
+        Buffer(buffer_bytes(settings.memory_mbytes, 0), settings.flush_rows if lake else FEATURE_PLACE_ROWS),
+        memory_mbytes=settings.memory_mbytes,
+        accepted_gaps=settings.accepted_gaps(),
+        poll_s=0.05 if lake else settings.wait_ms / 1000,
+        flush_rows=settings.flush_rows if lake else min(settings.flush_rows, FEATURE_ROWS),
+        flush_s=settings.flush_seconds if lake else 0.0,
+    )
 
 
 def _patiently(work: Callable[[], T], missing: list[str], stop: threading.Event) -> T | None:
