@@ -49,7 +49,7 @@ class LakeThenKafka:
             consumer.assign({place: start})
             position, deadline = start, time.monotonic() + REPLAY_S
             while position < end:
-                polled = consumer.poll(10_000, 0.1)
+                polled = consumer.poll(min(10_000, end - position), 0.1)
                 if polled.out_of_range or time.monotonic() > deadline:
                     name = f"{place[0]}/{place[1]}"
                     raise SnowmeltError(Reason.UNAVAILABLE, f"{name}: [{position}, {end}) cannot be read again")
