@@ -27,6 +27,7 @@ VERBS = {
     "features": ("features", "List, show, compile the features"),
     "deadletters": ("deadletters", "List, show, replay invalid messages"),
     "topics": ("topics", "Make, check, mend the topics"),
+    "offsets": ("offsets", "How far both lanes are; take them back to a time"),
     "trace": ("trace", "The waterfall of one trace"),
     "bench": ("bench", "Measure speed against named rivals"),
     "chaos": ("chaos", "Kill processes at named points and check the outcome"),

@@ -13,6 +13,7 @@ from snowmelt.client import ADMIN, AdminClient, token_of
 from snowmelt.contracts.errors import ExitCode, SnowmeltError
 from snowmelt.embedded.home import Home
 from snowmelt.embedded.lanes import Lanes
+from snowmelt.embedded.places import ask_lanes
 from snowmelt.runtime.auth import Role
 from snowmelt.runtime.config import ConfigError, Settings
 
@@ -48,6 +49,8 @@ def look(settings: Settings) -> dict[str, Any]:
         said["ages_seconds"] = dict(answer.ages_seconds)
     except (SnowmeltError, ConfigError) as wrong:
         said["reasons"].append(f"the gateway cannot be asked: {getattr(wrong, 'detail', wrong)}")
+    for lane, reasons in ask_lanes(settings).items():
+        said["reasons"] += [f"the {lane} lane: {reason}" for reason in reasons or []]
     said["ready"] = not said["reasons"]
     return said
 

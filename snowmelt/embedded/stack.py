@@ -117,6 +117,7 @@ class Stack:
             "SNOWMELT_RANKER_ADDRESS": at("ranker"),
             "SNOWMELT_RANKER_OPS_ADDRESS": at("ranker_ops"),
             "SNOWMELT_TRAINER_OPS_ADDRESS": at("trainer_ops"),
+            "SNOWMELT_LANES_OPS": f"lake={at('ingest_lake_ops')},features={at('ingest_features_ops')}",
             "OTEL_EXPORTER_OTLP_ENDPOINT": os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{at('collector')}"),
         }
 

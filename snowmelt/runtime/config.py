@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         state_dir: the one folder of the embedded mode; the other paths default to places in it.
         kafka_incarnation: stands for the topics' ids where the broker has none (the embedded one).
         clock_offset_ms: wall clock minus the clock of the data that is served.
+        lanes_ops: the ops addresses of the ingest processes as `status` and `offsets` ask them, lane=host:port each.
         otlp_endpoint is OpenTelemetry's own OTEL_EXPORTER_OTLP_ENDPOINT and not repeated here.
     """
 
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     tokens_path: str = ""
     clock_offset_ms: int = 0
     embedded: bool = False
+    lanes_ops: str = "lake=127.0.0.1:7091,features=127.0.0.1:7092"
 
     @model_validator(mode="before")
     @classmethod

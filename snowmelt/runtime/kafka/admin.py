@@ -201,6 +201,9 @@ class Admin:
             try:
                 ids[name] = str(future.result(self._timeout_s + 1).topic_id)
             except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    detail = f"topic {name} does not exist: `snowmelt topics create` makes it"
+                    raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
                 raise _unavailable(f"topic {name} cannot be described", error) from error
             if ids[name] == _NO_TOPIC_ID:
                 raise SnowmeltError(
