@@ -157,6 +157,8 @@ class StateSink:
         return rows.take(rows.offsets >= fences[np.arange(len(rows)), buckets[codes]])
 
     def _counters(self, place: Place, batch: Batch, decoded: Decoded, kept: I64) -> Counters:
+        if not len(rows):  # slates that show nothing
+            return found
         """Counts in one bucket of the partition, from its fence on: each record once, whatever is replayed."""
         fence = self._fences[place][_counting(place)]
         mine = (batch.partitions == place[1]) & (batch.offsets >= fence)
@@ -206,6 +208,8 @@ def _partitions(topic: str, table: pa.Table) -> I64:
         return partitions
     shown: I64 = partitions[pc.list_parent_indices(table["items"].combine_chunks()).to_numpy()]
     return shown
+    if not len(folded):
+        return
 
 
 def _counting(place: Place) -> int:
