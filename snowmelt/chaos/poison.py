@@ -167,7 +167,7 @@ def drill(
 
 
 def _kill_while_sending(rig: Rig, sender: _Sender, report: Report, kills: int, say: Say) -> None:
-    """A lane is killed again and again while records come, never faster than the kills allow."""
+    """Both lanes are killed again and again, spread over the records; these come no faster than the kills."""
     share, done = report.records // (kills + 1), threading.Event()
     flush_rows = max(50, min(100_000, share // 8))
     failures: list[BaseException] = []
@@ -175,6 +175,8 @@ def _kill_while_sending(rig: Rig, sender: _Sender, report: Report, kills: int, s
     def kill(lane: str, count: int) -> None:
         try:
             for i in range(count):
+                while sender.sent < 2 * share * i and not done.wait(0.1):
+                    pass
                 point = POINTS[lane][i % len(POINTS[lane])]
                 process = rig.start(lane, MODULE, crash_at=f"{point}:{1 + i % 3}", flush_rows=flush_rows)
                 code = process.wait(240)

@@ -1,10 +1,11 @@
 """Events in any order, in any batches, over partitions: the online state is that of the events in order.
 
-Every declaration of the aggregations' suites goes through the real path: decoded, folded, merged in Redis. The values are
-also those of the point-in-time read of the lake's rows, however late an event was.
+Every declaration of the aggregations' suites goes through the real path: decoded, folded, merged in Redis. The values
+are also those of the point-in-time read of the lake's rows, however late an event was.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def applied(url: str, log: Log, cuts: Sequence[int]) -> dict[str, list[bytes | N
     lane.begin([(EVENTS, partition) for partition in range(PARTITIONS)])
     longest = max(len(each.offsets) for each in log)
     edges = sorted({0, longest, *(cut for cut in cuts if cut < longest)})
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         batch = [some for each in log if (some := part(each, start, stop)).offsets]
         lane.take(batch)
     lane.settle()
@@ -107,7 +108,7 @@ def test_no_aggregation_is_left_out() -> None:
     assert {feature.function for view in VIEWS.views.values() for feature in view.features} == set(AGGREGATIONS)
 
 
-@settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(chosen=events(min_size=3), data=st.data())
 def test_any_order_in_any_batches_is_the_state_in_order(
     shared_redis: Any, chosen: list[Event], data: st.DataObject
