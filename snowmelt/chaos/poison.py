@@ -84,6 +84,7 @@ class _Sender:
         self._bad[self._chance.sample(range(total), bad_count)] = True
         self.sent, self.told = 0, Told()
         self._failures: list[BaseException] = []
+        self._lock = threading.Lock()
 
     def send(self, count: int) -> None:
         """The next records; returns once they are acknowledged."""
@@ -110,7 +111,10 @@ class _Sender:
             if (failure := future.exception()) is not None:
                 self._failures.append(failure)
                 return
-            place = future.result()
+            with self._lock:  # deliveries are served by the producer's thread and by whoever flushes
+                note(future.result())
+
+        def note(place: Delivery) -> None:
             if record.reasons:
                 self.told.refused[f"{place.topic}/{place.partition}/{place.offset}"] = _refused(record)
             elif again:

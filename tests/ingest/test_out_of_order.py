@@ -133,6 +133,21 @@ def test_any_order_in_any_batches_is_the_state_in_order(
             same(suite, values, asof.read(names(name), np.full(len(names(name)), now)))
 
 
+def test_an_event_later_than_every_window_counts_for_ever_and_in_no_window(redis_url: str) -> None:
+    def click(place: int, days_ago: float) -> Event:
+        time_ms = RECORDED_MS - int(days_ago * DAY_MS)
+        return Event(event_id=f"e{place}", tenant="default", user_id="u0", item_id="i0", type="click", price=1,
+                     event_time_ms=time_ms)  # fmt: skip
+
+    log = logs([click(0, 0.1), click(1, 0.2), click(2, 27), click(3, 29.5), click(4, 400)])
+    states, rows = applied(redis_url, log, [2, 3, 4]), landed(log)
+    for name, expected in (("TestCount", {"clicks_28d": 3, "ever": 5}), ("TestSum", {"spent_7d": 2})):
+        online = VIEWS.views[name].finish(states[name], RECORDED_MS)
+        offline = AsOf(VIEWS.views[name], rows).read(names(name), np.full(len(names(name)), RECORDED_MS))
+        for feature, value in expected.items():
+            assert online[feature][0] == offline[feature][0] == value, feature
+
+
 def _without_offsets(view: Any, states: Sequence[bytes | None]) -> list[list[Any]]:
     """What the states hold, but for the offsets: an event that comes later has another."""
     parts = view.decode(states).parts
