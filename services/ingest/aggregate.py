@@ -20,6 +20,7 @@ from snowmelt.contracts.ids import BUCKETS
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledView, CompiledViews, Folded
 from snowmelt.features.words import Words
+from snowmelt.featurestore.fences import Partition
 from snowmelt.featurestore.store import BucketWrite, Counters, StateStore
 from snowmelt.runtime.kafka.consumer import Place
 
@@ -49,12 +50,17 @@ class StateSink:
         return self.views.event_types
 
     def next_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
-        """The least of each place's 16 fences."""
-        found = {}
-        for place in places:
-            fences = self.store.fences(self._incarnations[place[0]], *place)
-            self._fences[place] = [fence or 0 for fence in fences]
-            found[place] = self._ends[place] = min(self._fences[place])
+        """The least of each place's 16 fences.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE, also where another generation is live: this one's fences may be gone.
+        """
+        found, stored = {}, self._stored(places)
+        if self.exchanged():
+            raise SnowmeltError(Reason.UNAVAILABLE, "the online state was exchanged for another: going over to it")
+        for place, fences in stored.items():
+            self._fences[place] = fences
+            found[place] = self._ends[place] = min(fences)
         return found
 
     def prepare(
@@ -107,6 +113,14 @@ class StateSink:
             with self._crash.around("beat"):
                 self.apply(writes)
 
+    def fallen(self, places: Sequence[Place]) -> set[Place]:
+        """Those with a fence below this process's: Redis came back without its newest writes, or as another.
+
+        A write would show it too, but only where one comes, to that very bucket. Raises SnowmeltError UNAVAILABLE.
+        """
+        known = {place: list(self._fences[place]) for place in places}
+        return {p for p, fences in self._stored(places).items() if any(map(int.__lt__, fences, known[p]))}
+
     def exchanged(self) -> bool:
         """Whether another generation is live. Raises SnowmeltError UNAVAILABLE."""
         return self.store.current_generation() != self.store.generation
@@ -126,6 +140,10 @@ class StateSink:
             self.store = self._open()
             self.store.follow()
 
+    def _stored(self, places: Sequence[Place]) -> dict[Place, list[int]]:
+        of = {Partition(self._incarnations[place[0]], *place): place for place in places}
+        return {of[key]: [f or 0 for f in fences] for key, fences in self.store.fence_table.of(list(of)).items()}
+
     def _rows(self, topic: str, table: pa.Table) -> Rows:
         if topic == topics.EVENTS:
             return Rows.from_arrow_events(table, self.views)
@@ -139,6 +157,8 @@ class StateSink:
         if not len(table):
             return found
         rows = self._rows(batch.topic, table)
+        if not len(rows):  # slates that show nothing
+            return found
         numbers, which = np.unique(_partitions(batch.topic, table), return_inverse=True)
         fences = np.array([self._fences[batch.topic, number] for number in numbers.tolist()], np.int64)
         replayed = (fences.max(axis=1)[which] > rows.offsets).any()
@@ -157,8 +177,6 @@ class StateSink:
         return rows.take(rows.offsets >= fences[np.arange(len(rows)), buckets[codes]])
 
     def _counters(self, place: Place, batch: Batch, decoded: Decoded, kept: I64) -> Counters:
-        if not len(rows):  # slates that show nothing
-            return found
         """Counts in one bucket of the partition, from its fence on: each record once, whatever is replayed."""
         fence = self._fences[place][_counting(place)]
         mine = (batch.partitions == place[1]) & (batch.offsets >= fence)
@@ -190,6 +208,8 @@ def _by_partition(tenants: Words, partitions: int, which: I64) -> Words:
 
 def _by_bucket(view: int, folded: Folded, numbers: I64) -> Iterator[tuple[int, int, list[tuple[int, str, bytes]]]]:
     """Partition, bucket and deltas, of each partition and bucket that has some."""
+    if not len(folded):
+        return
     named = folded.named
     partition = named.tenant_codes // (len(named.tenants) // len(numbers))
     place = partition * BUCKETS + (named.keys % np.uint64(BUCKETS)).astype(np.int64)
@@ -208,8 +228,6 @@ def _partitions(topic: str, table: pa.Table) -> I64:
         return partitions
     shown: I64 = partitions[pc.list_parent_indices(table["items"].combine_chunks()).to_numpy()]
     return shown
-    if not len(folded):
-        return
 
 
 def _counting(place: Place) -> int:

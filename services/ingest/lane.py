@@ -139,14 +139,17 @@ class Lane:
                 self.sink.beat()
 
     def follow(self) -> None:
-        """Goes to the other sink where this one was exchanged for it.
+        """Goes to the other sink where this one was exchanged for it, and back where this one has lost its newest.
 
         Raises:
-            MovedError: it was; all places begin again.
+            MovedError: the places that begin again.
             SnowmeltError: UNAVAILABLE.
         """
         with self._lock:
             if not self.sink.exchanged():
+                with self._dropping():
+                    if fallen := self.sink.fallen(list(self._positions)):
+                        raise MovedError(fallen, f"the sink has lost its newest writes: {sorted(fallen)}")
                 return
             self._settle()
             self.sink.follow()

@@ -69,6 +69,9 @@ class Sink(Protocol):
     def beat(self) -> None:
         """Keeps the offsets of idle parts of the sink near the end of the log."""
 
+    def fallen(self, places: Sequence[Place]) -> set[Place]:
+        """Those of which the sink has lost what it had taken; may be asked while a batch is being written."""
+
     def exchanged(self) -> bool:
         """Whether the sink was exchanged for another; may be asked while a batch is being written."""
 

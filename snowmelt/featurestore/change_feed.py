@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import redis
 
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import BUCKETS
 from snowmelt.featurestore import names
 from snowmelt.featurestore.connection import redis_errors
@@ -12,7 +13,7 @@ from snowmelt.featurestore.connection import redis_errors
 READ_KEYS_MAX = 1000
 
 _Chunk = tuple[str, int, list[str]]
-_Life = tuple[str, str, tuple[bytes, ...]]
+_Life = tuple[str, str, str, tuple[bytes, ...]]
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,9 @@ class Changes:
 class ChangeFeed:
     """Follows views through generations, restarts and losses of Redis; one thread at a time.
 
-    A loss is seen by what cannot be otherwise: another generation, another run of the server, another epoch of a bucket
-    (a token that its first write leaves) or a sequence that fell. Then everything is read anew.
+    A loss is seen by what cannot be otherwise: another generation, another run of the server, another history that it
+    replicates (both change at a failover), another epoch of a bucket (a token that its first write leaves) or a
+    sequence that fell. Then everything is read anew.
     """
 
     def __init__(self, client: redis.Redis, views: Sequence[str], tenant: str) -> None:
@@ -65,6 +67,9 @@ class ChangeFeed:
                 if sequences[bucket] > since[view][bucket]
             ]
             states = self._states(generation, self._entities(generation, asked, since))
+            if asked and self._pointer() != generation:
+                # Its keys may have gone while they were read.
+                raise SnowmeltError(Reason.UNAVAILABLE, "the online store was exchanged while it was read")
         self._life, self._read_up_to = life, since | dict.fromkeys(wanted, sequences)
         return Changes(generation, reset, states)
 
@@ -72,16 +77,22 @@ class ChangeFeed:
         """Makes the next ``poll`` give everything."""
         self._life = None
 
-    def _look(self) -> tuple[_Life, list[int]]:
+    def _pointer(self) -> str:
         pointer = self._client.get(names.POINTER)
-        generation = pointer.decode() if isinstance(pointer, bytes) else ""
+        return pointer.decode() if isinstance(pointer, bytes) else ""
+
+    def _look(self) -> tuple[_Life, list[int]]:
+        generation = self._pointer()
         pipeline = self._client.pipeline(transaction=False)
         pipeline.info("server")
+        pipeline.info("replication")
         for bucket in names.all_buckets():
             pipeline.get(names.sequence(self._tenant, bucket, generation))
             pipeline.hget(names.fence(self._tenant, bucket, generation), names.EPOCH)
-        server, *answers = pipeline.execute()
-        life = (generation, str(server["run_id"]), tuple(answer or b"" for answer in answers[1::2]))
+        server, replication, *answers = pipeline.execute()
+        epochs = tuple(answer or b"" for answer in answers[1::2])
+        # What stands between may keep either to itself.
+        life = (generation, str(server.get("run_id")), str(replication.get("master_replid")), epochs)
         return life, [int(answer or 0) for answer in answers[::2]]
 
     def _entities(

@@ -1,7 +1,7 @@
 """How far each partition was applied in each bucket, and what became of its records."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 
@@ -52,17 +52,21 @@ class Fences:
         self._client = client
         self._keys = [names.fence(tenant, bucket, generation) for bucket in names.all_buckets()]
 
-    def of(self, partition: Partition) -> list[int | None]:
-        """[16]: each bucket's next offset; None where nothing of the partition was applied.
+    def of(self, partitions: Sequence[Partition]) -> dict[Partition, list[int | None]]:
+        """[16] per partition: each bucket's next offset; None where nothing of the partition was applied.
 
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
+        if not partitions:
+            return {}
         pipeline = self._client.pipeline(transaction=False)
         for key in self._keys:
-            pipeline.hget(key, partition.field)
+            pipeline.hmget(key, [partition.field for partition in partitions])
         with redis_errors():
-            return [None if value is None else int(value) for value in pipeline.execute()]
+            rows = pipeline.execute()
+        numbers = ([None if value is None else int(value) for value in column] for column in zip(*rows, strict=True))
+        return dict(zip(partitions, numbers, strict=True))
 
     def all(self) -> dict[Partition, list[int | None]]:
         """[16] per partition that any bucket knows.

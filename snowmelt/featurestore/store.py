@@ -73,7 +73,6 @@ class StateStore:
         self._specs = tuple(pack_spec(view.sections) for view in views.views.values())
         self._script = "\n".join(resources.files(__package__).joinpath(name).read_text() for name in SCRIPTS)
         self._sha = ""
-        self._epoch = uuid.uuid4().hex
 
     def check(self) -> None:
         """What a process does at its start: refuses a Redis that evicts, and state that other views wrote.
@@ -119,7 +118,8 @@ class StateStore:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        return self.fence_table.of(Partition(incarnation, topic, partition))
+        asked = Partition(incarnation, topic, partition)
+        return self.fence_table.of([asked])[asked]
 
     def apply(self, batches: Sequence[BucketWrite]) -> list[int]:
         """Applies each write whose ``from_offset`` is the bucket's fence, all of it or nothing of it.
@@ -131,7 +131,8 @@ class StateStore:
         Raises:
             SnowmeltError: UNAVAILABLE; INTERNAL where a state cannot be merged.
         """
-        commands = [self._command(batch) for batch in batches]
+        epoch = uuid.uuid4().hex
+        commands = [self._command(batch, epoch) for batch in batches]
         with redis_errors():
             try:
                 return self._send(commands)
@@ -151,7 +152,7 @@ class StateStore:
                 raise answer
         return answers
 
-    def _command(self, write: BucketWrite) -> tuple[int, list[bytes | str | int]]:
+    def _command(self, write: BucketWrite, epoch: str) -> tuple[int, list[bytes | str | int]]:
         place = (self.tenant, write.bucket, self.generation)
         keys: list[bytes | str | int] = [names.fence(*place), names.sequence(*place)]
         heads: list[bytes | str | int] = []
@@ -172,7 +173,7 @@ class StateStore:
         field_name = names.fence_field(write.incarnation, write.topic, write.partition)
         counters = write.counters
         head = (field_name, write.from_offset, write.to_offset, counters.applied, counters.duplicates, counters.dead)
-        return len(keys), [*keys, *head, self._epoch, views, *heads, *deltas]
+        return len(keys), [*keys, *head, epoch, views, *heads, *deltas]
 
     def read(self, view: str, entities: Sequence[str]) -> list[bytes | None]:
         """n packed states of a view, in order; None where an entity has none.

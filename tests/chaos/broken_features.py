@@ -42,6 +42,10 @@ class FenceIgnored(StateSink):
         known |= {f"{write.topic}/{write.partition}": write.to_offset for write in writes}
         self.memory.write_text(json.dumps(known))
 
+    def fallen(self, places: Sequence[Place]) -> set[Place]:
+        """Looks at no fence."""
+        return set()
+
     def beat(self) -> None:
         """Would only hide the fault."""
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import redis
 
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
@@ -87,6 +88,14 @@ def until_agrees(replica: ItemReplica, store: StateStore, title: str, timeout_s:
         time.sleep(0.02)
 
 
+def until_written(store: StateStore) -> None:
+    """Until the file has what was acknowledged: while it is synced Redis keeps new writes back, up to two seconds."""
+    deadline = time.monotonic() + 20
+    while store.client.info("persistence")["aof_buffer_length"]:
+        assert time.monotonic() < deadline, "Redis does not write its file"
+        time.sleep(0.02)
+
+
 def agrees(replica: ItemReplica, store: StateStore, title: str) -> bool:
     """Whether each item's title and every statistic are those of Redis."""
     keys = item_keys(DEFAULT_TENANT, ITEMS)
@@ -153,12 +162,65 @@ def test_redis_killed_and_replicas_restarted_while_it_changes(
     for round_ in range(3):
         shop.upsert(ITEMS, f"round {round_}")
         shop.click(ITEMS[: 5 + round_])
+        until_written(shop.store)
         server.kill()
         server.start()
         shop.click(ITEMS[round_:])
         fresh = follow(server.url)
         for replica in (lasting, fresh):
             until_agrees(replica, shop.store, f"round {round_}")
+
+
+def test_a_flush_that_one_writer_has_overtaken_between_two_polls_is_seen(redis_url: str) -> None:
+    shop = Shop(redis_url)
+    shop.upsert(ITEMS, "one")
+    feed = ChangeFeed(shop.store.client, (CONTENT_VIEW, STATISTICS_VIEW), DEFAULT_TENANT)
+    assert len(feed.poll().states[CONTENT_VIEW]) == len(ITEMS)
+    shop.store.client.flushall()
+    shop.store.generations.ensure(VIEWS.hash)
+    for title in ("two", "three", "four"):  # all buckets are beyond the sequences that the feed has read
+        shop.upsert(ITEMS, title)
+    changes = feed.poll()
+    assert changes.reset
+    assert len(changes.states[CONTENT_VIEW]) == len(ITEMS)
+
+
+def test_a_server_that_came_back_as_another_ones_replica_is_seen(redis_server: Callable[[], RedisServer]) -> None:
+    """Two failovers that the follower slept through: the same server, and the history of the other."""
+    one, other = redis_server(), redis_server()
+    shop = Shop(one.url)
+    shop.upsert(ITEMS, "one")
+    feed = ChangeFeed(shop.store.client, (CONTENT_VIEW, STATISTICS_VIEW), DEFAULT_TENANT)
+    feed.poll()
+    replicate(other, one)
+    promoted = Shop(other.url)
+    promoted.store.client.replicaof("NO", "ONE")
+    first, second = next(
+        (a, b)
+        for a in ITEMS
+        for b in ITEMS
+        if a != b and entity_bucket(DEFAULT_TENANT, a) == entity_bucket(DEFAULT_TENANT, b)
+    )
+    shop.upsert([first], "lost")
+    feed.poll()
+    promoted.offset = 10
+    promoted.upsert([second], "kept")
+    replicate(one, other)
+    shop.store.client.replicaof("NO", "ONE")
+    changes = feed.poll()
+    assert changes.reset
+    assert dict(changes.states[CONTENT_VIEW]) == dict(zip(ITEMS, promoted.store.read(CONTENT_VIEW, ITEMS), strict=True))
+    for server in (one, other):
+        server.kill()  # what has just become a replica writes its file anew and does not stop in order meanwhile
+
+
+def replicate(replica: RedisServer, primary: RedisServer) -> None:
+    with redis.Redis.from_url(replica.url) as client:
+        client.replicaof("127.0.0.1", primary.port)
+        deadline = time.monotonic() + 20
+        while client.info("replication").get("master_link_status") != "up":
+            assert time.monotonic() < deadline, "the replica did not follow"
+            time.sleep(0.02)
 
 
 def test_a_view_that_is_asked_for_later_misses_nothing(redis_url: str) -> None:

@@ -89,6 +89,7 @@ class Memory:
     def __init__(self) -> None:
         self.ids: dict[Place, list[str]] = defaultdict(list)
         self.ends: dict[Place, int] = {}
+        self.told: dict[Place, int] = {}
         self.failures: list[Exception] = []
         self.begins_fail: list[Exception] = []
         self.open = threading.Event()
@@ -99,7 +100,8 @@ class Memory:
     def next_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
         if self.begins_fail:
             raise self.begins_fail.pop(0)
-        return {place: self.ends.get(place, 0) for place in places}
+        self.told |= {place: self.ends.get(place, 0) for place in places}
+        return {place: self.told[place] for place in places}
 
     def prepare(
         self, batch: Batch, decoded: Decoded, kept: Any, outcomes: Mapping[Place, Outcome]
@@ -112,7 +114,7 @@ class Memory:
                 raise self.failures.pop(0)
             for place, end in batch.ends.items():
                 assert batch.starts[place] == self.ends.get(place, 0), "a gap, or a range twice"
-                self.ends[place] = end
+                self.ends[place] = self.told[place] = end
             for partition, name in zip(kept["partition"].to_pylist(), kept["event_id"].to_pylist(), strict=True):
                 self.ids[batch.topic, partition].append(name)
 
@@ -120,6 +122,9 @@ class Memory:
 
     def beat(self) -> None:
         return
+
+    def fallen(self, places: Sequence[Place]) -> set[Place]:
+        return {place for place in places if self.ends.get(place, 0) < self.told.get(place, 0)}
 
     def exchanged(self) -> bool:
         return self.other

@@ -9,12 +9,14 @@ from services.ingest.batch import batch_of
 from services.ingest.crash import CrashPoints
 from services.ingest.decode import decode
 from services.ingest.lane import Lane
+from services.ingest.ports import MovedError
 from snowmelt.api.events.v1 import events_pb2 as pb
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import record_key
 from snowmelt.features.defaults import EVENT_TYPES, default_views
 from snowmelt.features.rows import Rows
+from snowmelt.featurestore import names
 from snowmelt.featurestore.store import BucketWrite, StateStore
 from snowmelt.runtime.kafka.consumer import Records
 from tests.ingest.fakes import INCARNATIONS, NOW, NoHistory
@@ -46,6 +48,10 @@ def log(topic: str, make: Callable[[int], tuple[bytes, bytes]]) -> list[Records]
             Records(topic, partition, list(range(EACH)), [NOW] * EACH, list(keys), list(values), [None] * EACH)
         )
     return found
+
+
+def lane_of(store: StateStore) -> Lane:
+    return Lane("features", StateSink(lambda: store, INCARNATIONS, CrashPoints()), NoHistory(), INCARNATIONS)
 
 
 class HalfWay(StateSink):
@@ -87,7 +93,7 @@ def test_partitions_are_kept_apart_and_each_record_counts_once(
         with pytest.raises(SnowmeltError):
             lane.settle()
     store = StateStore(redis_url, VIEWS)
-    lane = Lane("features", StateSink(lambda: store, INCARNATIONS, CrashPoints()), NoHistory(), INCARNATIONS)
+    lane = lane_of(store)
     assert set(lane.begin(places).values()) == {0}
     lane.take(records)
     lane.beat()
@@ -103,4 +109,44 @@ def test_partitions_are_kept_apart_and_each_record_counts_once(
     for place in places:
         assert store.fences("one", *place) == [EACH] * 16
     counters = store.fence_table.counters()[topic]
+    assert (counters.applied, counters.duplicates, counters.dead) == (PARTITIONS * EACH, 0, 0)
+
+
+def test_one_bucket_that_lost_its_newest_write_is_noticed_without_a_record(redis_url: str) -> None:
+    places = [(topics.EVENTS, partition) for partition in range(PARTITIONS)]
+    store = StateStore(redis_url, VIEWS)
+    lane = lane_of(store)
+    lane.begin(places)
+    lane.take(log(topics.EVENTS, an_event))
+    lane.beat()
+    lane.follow()
+    fence = names.fence(store.tenant, 3, store.generation)
+    store.client.hset(fence, names.fence_field("one", topics.EVENTS, 1), EACH - 5)
+    with pytest.raises(MovedError) as raised:
+        lane.follow()
+    assert raised.value.places == (places[1],)
+    assert lane.begin([places[1]]) == {places[1]: EACH - 5}
+
+
+def test_an_emptied_store_is_filled_again_from_the_beginning(redis_url: str) -> None:
+    places = [(topics.EVENTS, partition) for partition in range(PARTITIONS)]
+    store = StateStore(redis_url, VIEWS)
+    lane = lane_of(store)
+    lane.begin(places)
+    lane.take(log(topics.EVENTS, an_event))
+    lane.beat()
+    entities = [f"u{n}" for n in range(9)]
+    before = store.read("user_seen", entities)
+    store.client.flushall()
+    with pytest.raises(SnowmeltError) as refused:  # the fences of a generation that is gone say nothing
+        lane.begin(places)
+    assert refused.value.reason is Reason.UNAVAILABLE
+    with pytest.raises(MovedError) as moved:
+        lane.follow()
+    assert set(moved.value.places) == set(places)
+    assert set(lane.begin(places).values()) == {0}
+    lane.take(log(topics.EVENTS, an_event))
+    lane.beat()
+    assert store.read("user_seen", entities) == before
+    counters = store.fence_table.counters()[topics.EVENTS]
     assert (counters.applied, counters.duplicates, counters.dead) == (PARTITIONS * EACH, 0, 0)

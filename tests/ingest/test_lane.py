@@ -117,3 +117,19 @@ def test_a_lane_counts_what_is_in_its_sink_and_nothing_else(lane: Lane, sink: Me
     lane.settle()
     lane.settle()
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [3, 1, 2]
+
+
+def test_a_sink_that_lost_its_newest_writes_is_noticed_without_a_record(lane: Lane, sink: Memory) -> None:
+    lane.take([run_of(A, 0, 5), run_of(B, 0, 5)])
+    lane.settle()
+    lane.follow()
+    sink.ends[B], sink.ids[B] = 3, sink.ids[B][:3]
+    with pytest.raises(MovedError) as raised:
+        lane.follow()
+    assert raised.value.places == (B,)
+    assert lane.positions() == {A: 5}
+    assert lane.begin([B]) == {B: 3}
+    lane.follow()
+    lane.take([run_of(B, 3, 5)])
+    lane.settle()
+    assert sink.ids[B] == names(B, 0, 5)
