@@ -1,16 +1,19 @@
 """Connections to Redis: explicit timeouts, bounded retries, and errors in the house's words."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, OutOfMemoryError, RedisError
+from redis.exceptions import BusyLoadingError, NoPermissionError, OutOfMemoryError, RedisError
 from redis.retry import Retry
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.runtime.config import ConfigError
+
+_LOG = logging.getLogger(__name__)
 
 RETRIES = 4
 BACKOFF_MIN_S = 0.05
@@ -56,17 +59,36 @@ def redis_errors() -> Iterator[None]:
 
 
 def check_server(client: redis.Redis, url: str) -> None:
-    """Refuses a Redis that may throw state away.
+    """Refuses a Redis that may throw state away, and warns of one that keeps none over a restart.
+
+    Everything is asked by INFO: a managed Redis often forbids CONFIG. What INFO does not tell is said and not checked.
 
     Raises:
         ConfigError: the eviction policy is another than noeviction; the message holds the command that mends it.
         SnowmeltError: UNAVAILABLE.
     """
+    known: dict[str, object] = {}
     with redis_errors():
-        policy = client.info("memory")["maxmemory_policy"]
-    if policy != "noeviction":
-        place = urlsplit(url)
+        try:
+            known = client.info("memory") | client.info("persistence")
+        except NoPermissionError:
+            _LOG.warning("Redis forbids INFO to this user: allow it, the item replicas see a failover by it")
+    policy, appends = known.get("maxmemory_policy"), known.get("aof_enabled")
+    place = urlsplit(url)
+    config_set = f"redis-cli -h {place.hostname or '127.0.0.1'} -p {place.port or 6379} CONFIG SET"
+    if policy is None or appends is None:
+        _LOG.warning(
+            "Redis does not say whether it evicts or appends; not checked: it needs maxmemory-policy noeviction and "
+            "appendonly yes"
+        )
+    if policy not in (None, "noeviction"):
         raise ConfigError(
-            f"Redis may evict state (maxmemory-policy {policy}); run: redis-cli -h {place.hostname or '127.0.0.1'} "
-            f"-p {place.port or 6379} CONFIG SET maxmemory-policy noeviction, and set it in redis.conf"
+            f"Redis may evict state (maxmemory-policy {policy}); run: {config_set} maxmemory-policy noeviction, "
+            "and set it in redis.conf"
+        )
+    if appends == 0:
+        _LOG.warning(
+            "Redis keeps no append-only file: when it restarts, its state goes back to the last snapshot or to none, "
+            "and the feature lane reads Kafka again from there; run: %s appendonly yes, and set it in redis.conf",
+            config_set,
         )
