@@ -225,17 +225,12 @@ def _columns(place: Place, messages: list[Any]) -> Records:
 
 
 def _all_headers(messages: list[Any]) -> list[list[tuple[str, bytes]] | None]:
-    headers: Any
-    try:
-        headers = list(map(Message.headers, messages))
-    except (UnicodeDecodeError, SystemError):
-        headers = list(map(_headers, messages))
-    return headers  # type: ignore[no-any-return]
-
-
-def _headers(message: Any) -> list[tuple[str, bytes]] | None:
-    try:
-        found: list[tuple[str, bytes]] | None = message.headers()
-    except (UnicodeDecodeError, SystemError):  # the client raises now one, now the other
-        return UNREADABLE
+    """Each message is asked once: after it has failed, the client says that there are no headers."""
+    found: list[list[tuple[str, bytes]] | None] = []
+    left = iter(messages)
+    while len(found) < len(messages):
+        try:
+            found.extend(map(Message.headers, left))  # type: ignore[arg-type]
+        except (UnicodeDecodeError, SystemError):  # the client raises now one, now the other
+            found.append(UNREADABLE)
     return found
