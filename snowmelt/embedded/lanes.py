@@ -11,7 +11,7 @@ from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake
 from snowmelt.lake.lake import Partition, Progress
 from snowmelt.runtime.config import Settings
-from snowmelt.runtime.kafka.admin import Admin
+from snowmelt.runtime.kafka.admin import Admin, Watermarks
 from snowmelt.runtime.kafka.consumer import Consumer
 
 Place = tuple[str, int]
@@ -123,12 +123,12 @@ class Lanes:
         incarnations, landed, applied = self._incarnations(), self.landed(), self.applied()
         counters = self._store.fence_table.counters()
         tables = {topic: self._table(topic) for topic in LAKE_TOPICS}
-        highs = self.produced()
+        marks = self._admin.watermarks(LAKE_TOPICS)
         flows: list[Flow] = []
         for topic, (progress, rows) in tables.items():
-            present = {place: high for place, high in highs.items() if place[0] == topic}
+            present = {place: mark for place, mark in marks.items() if place[0] == topic}
             earlier = sum(p.next_offset for key, p in progress.items() if key[0] != incarnations[topic])
-            produced = earlier + sum(present.values())
+            produced = earlier + sum(mark.high for mark in present.values())
             twice, dead = sum(p.duplicates for p in progress.values()), sum(p.dead for p in progress.values())
             flows.append(Flow(topic, "lake", produced, rows, twice, dead, *self._lag(present, landed)))
             if topic in FEATURE_TOPICS:
@@ -142,10 +142,10 @@ class Lanes:
         progress = self._lake.progress(table, list(self._lake.next_offsets(table)))
         return progress, self._lake.rows(table)
 
-    def _lag(self, highs: Mapping[Place, int], done: Mapping[Place, int]) -> tuple[int, float]:
-        """Records that a sink does not hold yet, and how long the oldest of them has waited, seconds."""
-        missing = {place: done.get(place, 0) for place, high in highs.items() if high > done.get(place, 0)}
-        events = sum(highs[place] - offset for place, offset in missing.items())
+    def _lag(self, marks: Mapping[Place, Watermarks], done: Mapping[Place, int]) -> tuple[int, float]:
+        """Records that a sink does not hold yet, and how long the oldest that can still be read has waited, seconds."""
+        missing = {p: max(mark.low, done.get(p, 0)) for p, mark in marks.items() if mark.high > done.get(p, 0)}
+        events = sum(marks[place].high - done.get(place, 0) for place in missing)
         if not missing:
             return 0, 0.0
         consumer = Consumer(self._settings.kafka_bootstrap, "snowmelt.status")

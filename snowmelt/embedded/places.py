@@ -133,8 +133,8 @@ def _misfit(place: Place, sink: tuple[int, int], mark: Watermarks) -> str:
     """Why no lane can go on here, from the offsets alone."""
     name = f"{place[0]}/{place[1]}"
     if sink[0] < mark.low:
-        gap = f"{name}:{sink[0]}-{mark.low}"
-        return f"{name}: records [{sink[0]}, {mark.low}) are lost; to go on, accept the gap {gap}"
+        gap = f"SNOWMELT_INGEST_ACCEPT_GAPS={name}:{sink[0]}-{mark.low}"
+        return f"{name}: records [{sink[0]}, {mark.low}) are lost; to go on without them, start the lane with {gap}"
     if sink[1] > mark.high:
         return f"{name}: the sink is at {sink[1]}, but the log ends at {mark.high}"
     return ""
