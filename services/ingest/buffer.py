@@ -18,6 +18,7 @@ WRITE_SHARE = 0.5
 class _Waiting:
     records: deque[Records] = field(default_factory=deque)
     size_bytes: int = 0
+    rows: int = 0
 
 
 class Buffer:
@@ -56,7 +57,7 @@ class Buffer:
     def take(self, max_rows: int, linger_s: float, timeout_s: float) -> list[Records]:
         """Records once there are ``max_rows`` or the oldest has waited ``linger_s``; none after ``timeout_s``.
 
-        The partitions take turns, so that each gets its share of a write, whatever another has waiting.
+        Each partition gets its share of a write, whatever another has waiting.
         """
         deadline = time.monotonic() + timeout_s
         with self._changed:
@@ -111,33 +112,33 @@ class Buffer:
         return self._rows
 
     def _taken(self, max_rows: int) -> list[Records]:
+        """What has least waiting comes first, and nobody gets more than those with more could have had."""
         taken: list[Records] = []
-        rows, room = 0, dict.fromkeys(self._waiting, self._place_rows)
-        enough = self._bytes - WRITE_SHARE * self.limit_bytes
-        while room and rows < max_rows and self._bytes > enough:
-            place = next(iter(room))
-            taken.append(self._head(place, room[place]))
-            count = len(taken[-1].offsets)
-            rows += count
-            left = room.pop(place) - count
-            if left and place in self._waiting:
-                room[place] = left
+        enough = self._bytes / self._rows * max_rows if self._rows else 0
+        rows = min(max_rows, int(max_rows * WRITE_SHARE * self.limit_bytes / enough) + 1 if enough else max_rows)
+        places = sorted(self._waiting, key=lambda place: self._waiting[place].rows)
+        for number, place in enumerate(places):
+            room = min(self._place_rows, -(-rows // (len(places) - number)))
+            while room > 0 and place in self._waiting:
+                taken.append(self._head(place, room))
+                room -= len(taken[-1].offsets)
+                rows -= len(taken[-1].offsets)
         return taken
 
     def _head(self, place: Place, max_rows: int) -> Records:
-        """Takes the oldest of a place; what else it has comes after what the others have, in the next write too."""
-        waiting = self._waiting.pop(place)
+        waiting = self._waiting[place]
         head = waiting.records.popleft()
         if len(head.offsets) > max_rows:
             head, tail = head.cut(max_rows)
             waiting.records.appendleft(tail)
         self._count(waiting, head, -1)
-        if waiting.records:
-            self._waiting[place] = waiting
+        if not waiting.records:
+            del self._waiting[place]
         return head
 
     def _count(self, waiting: _Waiting, records: Records, sign: int) -> None:
         size_bytes = records.size_bytes + OVERHEAD_BYTES * len(records.offsets)
         waiting.size_bytes += sign * size_bytes
+        waiting.rows += sign * len(records.offsets)
         self._bytes += sign * size_bytes
         self._rows += sign * len(records.offsets)

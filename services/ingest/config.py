@@ -32,6 +32,7 @@ class IngestSettings(Settings):
             topic's newest records is bad, and at least so many are; a share of 1 is never exceeded.
         allowed_lateness_seconds: an event further behind the newest of its partition is stored with the flag ``late``.
         compact_seconds, compact_files: how often the lake lane looks for small files, and how many make it join them.
+        stall_file: while this file exists, writes wait: for drills.
         crash_at: kills the process at the n-th time it passes a point of ``crash.POINTS``, ``before_commit:2``: for
             drills.
     """
@@ -47,7 +48,7 @@ class IngestSettings(Settings):
     flush_rows: int = Field(100_000, ge=1)
     flush_seconds: float = Field(1.0, ge=0.01, le=60)
     wait_ms: int = Field(20, ge=0, le=10_000)
-    memory_mbytes: int = Field(512, ge=256, le=65_536)
+    memory_mbytes: int = Field(512, ge=320, le=65_536)
     accept_gaps: str = ""
     poison_share: float = Field(0.2, gt=0, le=1)
     poison_window: int = Field(10_000, ge=1, le=10_000_000)
@@ -56,6 +57,7 @@ class IngestSettings(Settings):
     compact_seconds: float = Field(60.0, gt=0)
     compact_files: int = Field(64, ge=2)
     crash_at: str = ""
+    stall_file: str = ""
 
     @field_validator("accept_gaps")
     @classmethod

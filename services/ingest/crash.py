@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,9 +63,13 @@ def points_of(lane: str) -> tuple[str, ...]:
 
 
 class CrashPoints:
-    """``spec`` is ``name:n``: the process kills itself when it passes ``name`` the n-th time; empty: never."""
+    """``spec`` is ``name:n``: the process kills itself when it passes ``name`` the n-th time; empty: never.
 
-    def __init__(self, spec: str = "") -> None:
+    While the file ``stall_file`` exists, writes wait.
+    """
+
+    def __init__(self, spec: str = "", stall_file: str = "") -> None:
+        self._stall_file = stall_file
         self._name, _, count = spec.partition(":")
         self._count = int(count or 0)
         self._passed: Counter[str] = Counter()
@@ -77,6 +82,8 @@ class CrashPoints:
     @contextmanager
     def around(self, write: str) -> Iterator[None]:
         """Marks the places before, in and after a write; after it only where it did not fail."""
+        while self._stall_file and os.path.exists(self._stall_file):  # noqa: PTH110 - on the way of every write
+            time.sleep(0.02)
         self.passing(f"before_{write}")
         due = self._due(f"in_{write}")
         if due:

@@ -21,6 +21,8 @@ PAUSE_AT, RESUME_AT = 0.8, 0.4
 BEAT_S = 5.0
 FOLLOW_S = 0.5
 RETRY_MAX_S = 2.0
+WRITE_S, WRITE_ROWS_LEAST, WRITE_ROWS_FIRST = 1.0, 2_000, 20_000
+"""How long a write should take at most where much waits; by it the rows of one are set, from some at the start on."""
 DRAIN_S = 8.0
 
 
@@ -53,7 +55,8 @@ class Intake:
         self._memory_mbytes = memory_mbytes
         self._accepted = accepted_gaps
         self._poll_s = poll_s
-        self._flush = (flush_rows, flush_s)
+        self._flush_rows, self._flush_s = flush_rows, flush_s
+        self._write_rows = min(flush_rows, WRITE_ROWS_FIRST)
         self._places: set[Place] = set()
         self._paused: set[Place] = set()
         self._moved: set[Place] = set()
@@ -201,7 +204,7 @@ class Intake:
         beaten = followed = time.monotonic()
         while True:
             ending = self._ending.is_set()
-            records = self.buffer.take(*self._flush, 0.1)
+            records = self.buffer.take(self._write_rows, self._flush_s, 0.1)
             now = time.monotonic()
             if now - followed > FOLLOW_S:
                 followed = now
@@ -211,6 +214,7 @@ class Intake:
                 if i:
                     self._crash.passing("between_topics")
                 self._write_topic(list(group))
+            self._pace(sum(len(each.offsets) for each in records), time.monotonic() - now)
             if ending or now - beaten > BEAT_S:
                 beaten = now
                 self._try(self._lane.beat)
@@ -218,6 +222,11 @@ class Intake:
                 self._try(self._lane.settle)
             if ending and not len(self.buffer):
                 return
+
+    def _pace(self, rows: int, took_s: float) -> None:
+        if rows >= self._write_rows // 2 > 0:
+            wanted = (self._write_rows + int(rows / max(took_s, 0.001) * WRITE_S)) // 2
+            self._write_rows = min(self._flush_rows, max(wanted, WRITE_ROWS_LEAST))
 
     def _write_topic(self, records: list[Records]) -> None:
         wait_s = 0.05

@@ -76,7 +76,7 @@ def _run_lane(
     make_sink: MakeSink,
 ) -> None:
     topics, admin = TOPICS[settings.lane], Admin(settings.kafka_bootstrap)
-    crash = CrashPoints(settings.crash_at)
+    crash = CrashPoints(settings.crash_at, settings.stall_file)
 
     def prepare() -> tuple[dict[str, str], Sink]:
         check_topics(settings, admin, topics)

@@ -111,6 +111,10 @@ class Rig:
 
         until(ready, seconds, f"{lane} did not start")
 
+    def ops(self, lane: str) -> str:
+        """The address of the ops listener of a lane's last process."""
+        return self._ops[lane]
+
     def log(self, lane: str) -> str:
         """The end of what a lane has logged."""
         return (self.folder / f"{lane}.log").read_text(errors="replace")[-2000:]

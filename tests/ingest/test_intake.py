@@ -165,3 +165,15 @@ def test_a_sink_that_is_down_is_waited_for_also_on_the_way_back_to_it() -> None:
         until(lambda: pipeline.whole(A))
         until(lambda: not pipeline.intake.trouble)
     assert pipeline.sink.begins_fail == []
+
+
+def test_polling_never_waits_for_a_write_not_even_to_show_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BEAT_S", 0.0)
+    pipeline = Pipeline()
+    pipeline.sink.open.clear()
+    with pipeline.running():
+        pipeline.fill(A, 10)
+        until(lambda: pipeline.sink.prepared == 1)
+        polls = pipeline.log.polls
+        until(lambda: pipeline.log.polls > polls + 20)
+        assert not pipeline.sink.ids[A]

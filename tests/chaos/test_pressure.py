@@ -1,0 +1,25 @@
+"""The pressure drill in short: it pauses, holds its memory, loses nothing; a bound that cannot hold goes red."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from snowmelt.chaos import pressure
+from snowmelt.chaos.rig import Rig
+from snowmelt.runtime.kafka.jars import Distribution
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
+CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
+
+
+def test_pressure_costs_neither_memory_nor_events(
+    tmp_path: Path, kafka_distribution: Distribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pressure, "WARM_EVENTS", 5_000)
+    monkeypatch.setattr(pressure, "CALM_LAG_S", 20.0)  # other tests may be running
+    with Rig(tmp_path, partitions=4, cache=CACHE) as rig:
+        report = pressure.drill(rig, stall_s=3, burst_s=2, memory_mbytes=384, least_events=120_000)
+    assert report.problems == []
+    assert report.burst["features"].pauses > 0
+    assert report.burst["lake"].rss_mbytes > 100
