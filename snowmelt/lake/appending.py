@@ -119,7 +119,10 @@ def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> N
         SnowmeltError: UNAVAILABLE; nothing was written.
     """
     places = [(owner(*key[:3]), key[3]) for key in _places(rows)]
-    done = {key: table.transaction_version(key) or 0 for key in {key for key, _ in places}}
+    done = _ends(table, places)
+    if any(offset < done[key] for key, offset in places):
+        table.update_incremental()  # what this handle knows may have been taken back since, which no commit would show
+        done = _ends(table, places)
     early = [offset for key, offset in places if offset < done[key]]
     there = _there(table, rows, min(early)) if early else set()
     fresh = rows.filter(pa.array([place not in there for place in places], pa.bool_()))
@@ -128,6 +131,10 @@ def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> N
     touched = [each for each in ranges if each.owner in done]
     ends = [Transaction(each.owner, max(each.end, done[each.owner])) for each in touched]
     commit(table, fresh, ends, touched)
+
+
+def _ends(table: DeltaTable, places: Sequence[tuple[str, int]]) -> dict[str, int]:
+    return {key: table.transaction_version(key) or 0 for key in {key for key, _ in places}}
 
 
 def _places(rows: pa.Table) -> list[tuple[str, str, int, int]]:

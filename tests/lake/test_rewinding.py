@@ -34,7 +34,9 @@ def land(lake: Lake, partition: int, start: int, end: int) -> None:
     """Every tenth record is dead, every tenth a duplicate."""
     dead = [n for n in range(start, end) if n % 10 == 3]
     kept = [n for n in range(start, end) if n % 10 not in (3, 7)]
-    part = Range("one", TOPIC, partition, start, end, end - start - len(kept) - len(dead), len(dead), 1000 * max(kept))
+    part = Range(
+        "one", TOPIC, partition, start, end, end - start - len(kept) - len(dead), len(dead), 1000 * max(kept, default=0)
+    )
     lake.append(DEAD_LETTERS, letters(partition, dead), [part])
     lake.append("events", rows(partition, kept), [part])
 
@@ -75,6 +77,14 @@ def test_rows_letters_offsets_and_counters_go_back_together_and_come_again(lake:
     assert whole(lake, 0, 100)
     statistics = pa.table(lake.handle("events").get_add_actions(flatten=True)).column_names
     assert not [name for name in statistics if "user" in name]
+
+
+def test_a_lane_that_was_at_work_brings_every_letter_again(lake: Lake) -> None:
+    Lake(lake.url).rewind("events", {PLACES[0]: 33})
+    assert lake.progress("events", PLACES)[PLACES[0]].next_offset == 33
+    for start in range(33, 100):
+        land(lake, 0, start, start + 1)
+    assert whole(lake, 0, 100)
 
 
 def test_one_version_of_the_table_holds_the_whole_step(lake: Lake) -> None:
