@@ -5,26 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from services.gateway.draft import Catalogue, Draft
 from services.gateway.ports import Part, Ranking
-from services.gateway.reasons import PERSONAL, Cause, sentence
+from services.gateway.reasons import Cause, sentence
 from services.gateway.request import Request
 from snowmelt.api.events.v1.events_pb2 import Impression, ImpressionItem, SourceHit
 from snowmelt.api.gateway.v1 import gateway_pb2 as public
-from snowmelt.blending import Content, History, Reason, Rules, blend
+from snowmelt.blending import Reason, arrange
 from snowmelt.contracts.candidates import Candidates
-from snowmelt.contracts.ids import item_keys
-from snowmelt.contracts.items import ItemSource
 from snowmelt.contracts.user_state import UserState
-from snowmelt.features.views import CompiledViews
 from snowmelt.runtime import telemetry
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """The items, and the views that name what users do with them."""
-
-    items: ItemSource
-    views: CompiledViews
 
 
 @dataclass(frozen=True)
@@ -38,26 +28,16 @@ class Slate:
     ranked: bool
 
 
-def compose(
-    request: Request, candidates: Candidates, ranking: Ranking | None, user: UserState, catalogue: Catalogue
-) -> list[public.SlateItem]:
+def compose(draft: Draft, ranking: Ranking | None) -> list[public.SlateItem]:
     """The best k candidates that may be shown, in order, each with its sources and its reason in words."""
-    items, tenant = catalogue.items, request.tenant
-    hidden = np.concatenate((user.seen_keys, item_keys(tenant, request.asked.exclude_item_ids)))
-    scores = None if ranking is None else ranking.scores
-    places = blend(
-        candidates,
-        scores,
-        request.k,
-        content=Content.of(items, candidates.keys),
-        as_of_ms=request.as_of_ms,
-        rules=Rules(hidden, frozenset(request.asked.categories)),
-        history=History(user.recent_keys, Content.of(items, user.recent_keys), PERSONAL),
-    )
+    candidates, scores = draft.candidates, None if ranking is None else ranking.scores
+    k, content, history = draft.request.k, draft.content, draft.history
+    places = arrange(candidates, scores, k, content=content, allowed=draft.allowed, history=history)
     chosen = [place.row for place in places]
+    items = draft.catalogue.items
     columns, rows = items.columns(), items.rows(candidates.keys[chosen]).tolist()
     explanations = ranking.explanations if ranking else {}
-    causes = _causes((place.reason for place in places), user, catalogue)
+    causes = _causes((place.reason for place in places), draft.user, draft.catalogue)
     shown = []
     for position, (place, row, hits) in enumerate(zip(places, rows, _hits(candidates, chosen), strict=True)):
         shown.append(
@@ -77,10 +57,14 @@ def compose(
 
 def _hits(candidates: Candidates, chosen: list[int]) -> Iterator[list[SourceHit]]:
     """For each of the chosen candidates the sources that proposed it, the one that ranked it highest first."""
-    names = candidates.sources
-    for ranks, scores in zip(candidates.ranks[chosen].tolist(), candidates.scores[chosen].tolist(), strict=True):
-        ranked = sorted((rank, column) for column, rank in enumerate(ranks) if rank)
-        yield [SourceHit(source=names[column], rank=rank, score=scores[column]) for rank, column in ranked]
+    names, ranks = candidates.sources, candidates.ranks[chosen]
+    # Rank 0, which is no rank, becomes the last.
+    order = np.argsort(ranks - np.uint16(1), axis=1, kind="stable")
+    counts = np.count_nonzero(ranks, axis=1)
+    for places, count, rank, score in zip(
+        order.tolist(), counts.tolist(), ranks.tolist(), candidates.scores[chosen].tolist(), strict=True
+    ):
+        yield [SourceHit(source=names[c], rank=rank[c], score=score[c]) for c in places[:count]]
 
 
 def _contributions(parts: Iterable[Part]) -> list[public.Contribution]:

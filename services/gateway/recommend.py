@@ -13,9 +13,11 @@ from typing import TypeVar
 import numpy as np
 
 from services.gateway import ids
-from services.gateway.answer import Catalogue, Slate, answer, compose, impression
+from services.gateway.answer import Slate, answer, compose, impression
 from services.gateway.breaker import Breaker
+from services.gateway.draft import Catalogue, Draft
 from services.gateway.live_views import LiveViews
+from services.gateway.meanwhile import meanwhile
 from services.gateway.popularity import Popularity
 from services.gateway.ports import Log, Pins, Ranker, Ranking, Record, Retrieval, UserStates
 from services.gateway.request import Request
@@ -24,12 +26,10 @@ from snowmelt.api.gateway.v1.gateway_pb2 import RecommendRequest, RecommendRespo
 from snowmelt.contracts.candidates import Candidates
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.contracts.ids import item_keys
 from snowmelt.contracts.items import ItemSource
 from snowmelt.contracts.slate import RUNG_FULL, RUNG_POPULARITY, RUNG_RETRIEVAL_ORDER
 from snowmelt.contracts.topics import IMPRESSIONS
-from snowmelt.contracts.user_state import PackedUserState, UserState
-from snowmelt.features.user import finish_user
+from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.runtime import metrics, telemetry
 from snowmelt.runtime.auth import Caller
 
@@ -73,36 +73,35 @@ class Recommender:
         ids.check({"user_id": asked.user_id, "session_id": asked.session_id})
         with telemetry.span("gateway.recommend", k=asked.k, explain=asked.explain):
             request = Request(asked, caller.tenant, self._parts.clock.now_ms(), self._budget_ms)
-            packed, user = await self._user(request)
+            draft = await self._draft(request)
             release_id = self._parts.pins.pinned()
-            candidates, rung = await self._retrieve(request, packed, user, release_id)
-            ranking = await self._rank(request, packed, candidates, release_id) if rung == RUNG_FULL else None
+            draft.candidates, rung = await self._retrieve(draft, release_id)
+            ranking = await self._rank(draft, release_id) if rung == RUNG_FULL else None
             rung = RUNG_RETRIEVAL_ORDER if rung == RUNG_FULL and ranking is None else rung
             with request.stage("blend"):
-                catalogue = Catalogue(self._parts.items, self._parts.views.current)
-                shown = compose(request, candidates, ranking, user, catalogue)
+                shown = compose(draft, ranking)
             answered_by = "" if rung == RUNG_POPULARITY else release_id
-            slate = Slate(shown, rung, answered_by, not user_known(packed, request), ranking is not None)
-            with request.stage("impression"):
-                self._log(request, slate)
+            slate = Slate(shown, rung, answered_by, not user_known(draft.packed, request), ranking is not None)
+            # When the answer is on its way: nobody waits for the log.
+            asyncio.get_running_loop().call_soon(self._log, request, slate)
             return answer(request, slate, self._why_short(request, slate))
 
-    async def _user(self, request: Request) -> tuple[PackedUserState, UserState]:
+    async def _draft(self, request: Request) -> Draft:
         async def read(_: float) -> PackedUserState:
             return await self._parts.states.read(request.tenant, request.entity)
 
         packed = await self._attempt(request, FEATURES, read) or PackedUserState(request.entity)
-        views = self._parts.views.current
-        packed = fold_session(request, packed, views, self._parts.items)
-        return packed, finish_user(views, packed, request.as_of_ms)
+        catalogue = Catalogue(self._parts.items, self._parts.views.current)
+        packed = fold_session(request, packed, catalogue.views, catalogue.items)
+        return Draft(request, packed, catalogue)
 
-    async def _retrieve(
-        self, request: Request, packed: PackedUserState, user: UserState, release_id: str
-    ) -> tuple[Candidates, str]:
+    async def _retrieve(self, draft: Draft, release_id: str) -> tuple[Candidates, str]:
+        request = draft.request
         ask = request.ask(release_id, max(self._candidates, request.k), 0)
 
         async def retrieve(timeout_s: float) -> Candidates:
-            candidates, stages = await self._parts.retrieval.retrieve(ask, packed, timeout_s)
+            found = self._parts.retrieval.retrieve(ask, draft.packed, timeout_s)
+            candidates, stages = await meanwhile(found, draft.know_the_user)
             request.stages.extend(stages)
             return candidates
 
@@ -112,18 +111,17 @@ class Recommender:
                 return found, RUNG_FULL
         else:
             request.degrade(RELEASE if self._parts.pins.retrieval_answers() else RETRIEVAL)
-        hidden = np.concatenate((user.seen_keys, item_keys(request.tenant, request.asked.exclude_item_ids)))
         categories = tuple(request.asked.categories)
-        return self._parts.popularity.chart.best(request.k, hidden, categories), RUNG_POPULARITY
+        return self._parts.popularity.chart.best(request.k, draft.rules.hidden_keys, categories), RUNG_POPULARITY
 
-    async def _rank(
-        self, request: Request, packed: PackedUserState, candidates: Candidates, release_id: str
-    ) -> Ranking | None:
+    async def _rank(self, draft: Draft, release_id: str) -> Ranking | None:
+        request, candidates = draft.request, draft.candidates
         explain = min(EXPLAIN_MAX, len(candidates)) if request.asked.explain else 0
         ask = request.ask(release_id, len(candidates), explain)
 
         async def rank(timeout_s: float) -> Ranking:
-            return await self._parts.ranker.rank(ask, packed, candidates, timeout_s)
+            ranked = self._parts.ranker.rank(ask, draft.packed, candidates, timeout_s)
+            return await meanwhile(ranked, draft.know_the_candidates)
 
         if not len(candidates):
             return Ranking(np.empty(0, np.float32), {}, ())
@@ -158,8 +156,9 @@ class Recommender:
             _LOG.warning("%s is left alone for a while: %s", stage, error or "late")
 
     def _log(self, request: Request, slate: Slate) -> None:
-        record = Record(IMPRESSIONS, request.entity, impression(request, slate).SerializeToString())
-        handed = self._parts.log.submit(request.tenant, record)
+        with request.stage("impression"):
+            record = Record(IMPRESSIONS, request.entity, impression(request, slate).SerializeToString())
+            handed = self._parts.log.submit(request.tenant, record)
         handed.add_done_callback(lambda done: metrics.IMPRESSIONS.labels("failed" if done.exception() else "ok").inc())
 
     def _why_short(self, request: Request, slate: Slate) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snowmelt.blending.content import Content
+from snowmelt.blending.content import Content, Mask
 from snowmelt.blending.diversity import Diversity, select
 from snowmelt.blending.reasons import History, Reason, reasons
 from snowmelt.blending.rules import Rules, eligible
@@ -41,9 +41,23 @@ def blend(
         scores: float32[n], greater is better; None keeps the candidates' own order, which is retrieval's.
         content: of the candidates.
     """
+    allowed = eligible(candidates.keys, content, rules or Rules(), as_of_ms)
+    return arrange(candidates, scores, k, content=content, allowed=allowed, diversity=diversity, history=history)
+
+
+def arrange(
+    candidates: Candidates,
+    scores: npt.NDArray[np.float32] | None,
+    k: int,
+    *,
+    content: Content,
+    allowed: Mask,
+    diversity: Diversity | None = None,
+    history: History | None = None,
+) -> list[Place]:
+    """``blend`` for who knows already what is ``eligible``: that needs no scores."""
     if scores is None:
         scores = -np.arange(len(candidates), dtype=np.float32)
-    allowed = eligible(candidates.keys, content, rules or Rules(), as_of_ms)
     rows = select(scores, allowed, content, k, diversity or Diversity()).tolist()
     why = reasons(candidates, rows, content, history)
     return [Place(row, reason) for row, reason in zip(rows, why, strict=True)]

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 from snowmelt.contracts.ids import Keys
-from snowmelt.contracts.items import ItemSource
+from snowmelt.contracts.items import ItemSource, Rows
 
 Mask = npt.NDArray[np.bool_]
 
@@ -41,7 +42,7 @@ class Content:
             none = np.zeros(len(keys), np.bool_)
             return cls(none, none, np.zeros(len(keys), np.int64), [()] * len(keys))
         safe = np.where(known, rows, 0)
-        categories = [columns.categories[row] if row >= 0 else () for row in np.where(known, rows, -1).tolist()]
+        categories = _Categories(columns.categories, np.where(known, rows, -1))
         return cls(known, columns.withdrawn[safe] & known, columns.available_from_ms[safe], categories)
 
     def incidence(self) -> npt.NDArray[np.float32]:
@@ -53,3 +54,23 @@ class Content:
         of = np.fromiter((columns[name] for name in chain.from_iterable(self.categories)), np.int64, counts.sum())
         matrix[np.repeat(np.arange(len(self)), counts), of] = 1
         return matrix
+
+
+class _Categories(Sequence[tuple[str, ...]]):
+    """The categories of some rows of a catalogue, looked up when asked: of hundreds a slate shows a few."""
+
+    def __init__(self, catalogue: Sequence[tuple[str, ...]], rows: Rows) -> None:
+        self._catalogue, self._rows = catalogue, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> tuple[str, ...]: ...
+    @overload
+    def __getitem__(self, place: slice) -> "_Categories": ...
+    def __getitem__(self, place: int | slice) -> "tuple[str, ...] | _Categories":
+        if isinstance(place, slice):
+            return _Categories(self._catalogue, self._rows[place])
+        row = self._rows[place]
+        return self._catalogue[row] if row >= 0 else ()

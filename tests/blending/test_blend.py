@@ -150,7 +150,7 @@ def test_an_item_withdrawn_since_retrieval_is_not_shown() -> None:
     of = Content.of(Items(), found.keys)
     assert of.known.tolist() == [True, True, False]
     assert of.withdrawn.tolist() == [True, False, False]
-    assert of.categories == [("film",), (), ()]
+    assert list(of.categories) == [("film",), (), ()]
     assert blend(found, None, 3, content=of, as_of_ms=NOW) == [Place(1, Reason("popularity_7d"))]
 
 
