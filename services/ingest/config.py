@@ -22,6 +22,7 @@ class IngestSettings(Settings):
         assignment: "group" shares the partitions among the lane's processes, "all" reads all of them; "auto" is "all"
             in the embedded mode, where joining a group takes seconds.
         member: a stable name for static membership of the group.
+        session_seconds: a process that the group has not heard of for so long is taken for dead.
         create_topics: whether topics that are missing are made, with ``partitions`` each.
         flush_rows, flush_seconds: the lake lane commits at so many rows, or this long after the first.
         wait_ms: how long the feature lane lets records gather.
@@ -43,6 +44,7 @@ class IngestSettings(Settings):
     ops_address: str = ""
     assignment: Literal["auto", "group", "all"] = "auto"
     member: str = ""
+    session_seconds: int = Field(45, ge=6, le=300)
     create_topics: bool = True
     partitions: int = Field(8, ge=1, le=1024)
     flush_rows: int = Field(100_000, ge=1)

@@ -40,6 +40,8 @@ TOPICS = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
 FEATURE_ROWS, FEATURE_PLACE_ROWS = 60_000, 8_192
 """Of one write, and of one partition in it: Redis serves nobody else during one of the 16 calls that these take."""
 
+HELPER_END_S = 5.0
+
 T = TypeVar("T")
 MakeSink = Callable[[IngestSettings, dict[str, str], CrashPoints], Sink]
 
@@ -90,7 +92,8 @@ def _run_lane(
     history = LakeThenKafka(Lake(settings.lake_url), settings.kafka_bootstrap, incarnations)
     lane = Lane(settings.lane, sink, history, incarnations)
     lane.crash = crash
-    consumer = Consumer(settings.kafka_bootstrap, f"snowmelt-{settings.lane}", member=settings.member)
+    name, session_s = f"snowmelt-{settings.lane}", settings.session_seconds
+    consumer = Consumer(settings.kafka_bootstrap, name, member=settings.member, session_s=session_s)
     intake = _intake(settings, consumer, lane)
     if settings.in_group:
         consumer.subscribe(topics, intake.assigned, intake.revoked)
@@ -102,16 +105,7 @@ def _run_lane(
         consumer.assign(starts)
     reasons.append(lambda: [*intake.stopped.values(), *filter(None, [intake.trouble])])
     missing.clear()
-    watching = {
-        "clock": Clock(settings.clock_offset_ms),
-        "positions": lane.positions,
-        "oldest_ms": lambda: lane.oldest_ms() or intake.buffer.oldest_ms,
-        "stop": stop,
-    }
-    helpers = [threading.Thread(target=watch, args=(settings.lane, topics, admin), kwargs=watching, daemon=True)]
-    if settings.lane == "lake":
-        helpers.append(threading.Thread(target=_compact, args=(settings, crash, stop), daemon=True))
-        helpers.append(threading.Thread(target=_copy, args=(settings, incarnations, lane.positions, stop), daemon=True))
+    helpers = _helpers(settings, lane, intake, admin, incarnations=incarnations, stop=stop)
     for helper in helpers:
         helper.start()
     try:
@@ -119,6 +113,31 @@ def _run_lane(
     finally:
         stop.set()
         consumer.close()
+        for helper in helpers:  # one that is still in the lake's native code would end the process by a fault
+            helper.join(HELPER_END_S)
+
+
+def _helpers(
+    settings: IngestSettings,
+    lane: Lane,
+    intake: Intake,
+    admin: Admin,
+    *,
+    incarnations: Mapping[str, str],
+    stop: threading.Event,
+) -> list[threading.Thread]:
+    watching = {
+        "clock": Clock(settings.clock_offset_ms),
+        "positions": lane.positions,
+        "oldest_ms": lambda: lane.oldest_ms() or intake.buffer.oldest_ms,
+        "stop": stop,
+    }
+    topics = TOPICS[settings.lane]
+    helpers = [threading.Thread(target=watch, args=(settings.lane, topics, admin), kwargs=watching, daemon=True)]
+    if settings.lane == "lake":
+        helpers.append(threading.Thread(target=_compact, args=(settings, lane.crash, stop), daemon=True))
+        helpers.append(threading.Thread(target=_copy, args=(settings, incarnations, lane.positions, stop), daemon=True))
+    return helpers
 
 
 def _intake(settings: IngestSettings, consumer: Consumer, lane: Lane) -> Intake:

@@ -7,18 +7,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.exceptions import TableNotFoundError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.lake import appending, reading, rewinding
+from snowmelt.lake import appending, compacting, reading, rewinding
 from snowmelt.lake.appending import Range, counter, owner
+from snowmelt.lake.compacting import COMPACT_FILES
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES, TOPIC_TABLES, properties
 
 Partition = tuple[str, str, int]
 """Incarnation, topic, partition."""
 
-SMALL_BYTES = 32 * 1024 * 1024
-COMPACT_FILES = 64
 _KEPT = ("duplicates", "dead", "watermark")
 
 
@@ -216,15 +215,11 @@ class Lake:
 
     def scattered(self, table: str, files: int = COMPACT_FILES) -> bool:
         """Whether a table has so many small files."""
-        sizes = pa.table(self.handle(table).get_add_actions())["size_bytes"].to_numpy()
-        return int((sizes < SMALL_BYTES).sum()) >= files
+        return compacting.scattered(self.handle(table), files)
 
     def compact(self, table: str, files: int = COMPACT_FILES) -> int:
-        """Joins small files where there are so many; returns how many were joined. Old versions stay readable."""
-        if not self.scattered(table, files):
-            return 0
-        handle = DeltaTable(f"{self.url}/{table}")
-        try:
-            return int(handle.optimize.compact(target_size=2 * SMALL_BYTES)["numFilesRemoved"])
-        except CommitFailedError:
-            return 0  # somebody else is joining them
+        """Joins small files where there are so many and nobody else is at it; returns how many were joined.
+
+        Old versions stay readable. A lake that is no folder is left as it is.
+        """
+        return compacting.compact(self.url, table, files)

@@ -76,15 +76,25 @@ class Consumer:
         bootstrap: Kafka's addresses.
         group: names the consumer group; committed offsets are for lag displays only.
         member: a stable name of this process for static membership; empty: none.
+        session_s: the group takes a member for dead after so long without a sign of it.
         queue_kbytes, queue_records: how much may be fetched ahead.
     """
 
     def __init__(
-        self, bootstrap: str, group: str, *, member: str = "", queue_kbytes: int = 8_192, queue_records: int = 20_000
+        self,
+        bootstrap: str,
+        group: str,
+        *,
+        member: str = "",
+        session_s: int = 45,
+        queue_kbytes: int = 8_192,
+        queue_records: int = 20_000,
     ) -> None:
         settings: dict[str, str | int | bool] = {
             "bootstrap.servers": bootstrap,
             "group.id": group,
+            "session.timeout.ms": session_s * 1000,
+            "heartbeat.interval.ms": min(3000, session_s * 1000 // 4),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
