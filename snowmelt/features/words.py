@@ -60,6 +60,11 @@ class Words:
         """The rows of an index or a mask."""
         return Words(self.codes[index], self.values)
 
+    def narrowed(self) -> "Words":
+        """The same strings without values that do not occur."""
+        used, codes = np.unique(self.codes, return_inverse=True)
+        return Words(codes, tuple(map(self.values.__getitem__, used.tolist())))
+
     def tolist(self) -> list[str]:
         """The n strings."""
         return list(map(self.values.__getitem__, self.codes.tolist()))

@@ -58,6 +58,12 @@ def redis_errors() -> Iterator[None]:
         raise SnowmeltError(Reason.INTERNAL, f"the online store refused: {error}") from error
 
 
+def server_life(client: redis.Redis) -> tuple[str, str]:
+    """This run of the server, and the history that it replicates: another where what was written may be lost."""
+    # What stands between may keep either to itself.
+    return str(client.info("server").get("run_id")), str(client.info("replication").get("master_replid"))
+
+
 def check_server(client: redis.Redis, url: str) -> None:
     """Refuses a Redis that may throw state away, and warns of one that keeps none over a restart.
 

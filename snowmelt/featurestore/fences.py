@@ -1,18 +1,14 @@
 """How far each partition was applied in each bucket, and what became of its records."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 
 import redis
 
 from snowmelt.contracts.ids import BUCKETS
 from snowmelt.featurestore import names
 from snowmelt.featurestore.connection import redis_errors
-
-RETIRED = "retired"
-"""Stands for all incarnations that are gone, in counters alone."""
 
 
 @dataclass(frozen=True, order=True)
@@ -97,33 +93,6 @@ class Fences:
         for partition, offsets in self.all().items():
             totals[partition.topic].next_offsets[partition] = min(offset or 0 for offset in offsets)
         return dict(totals)
-
-    def put(self, offsets: Mapping[Partition, int]) -> None:
-        """Sets every bucket's next offsets, of a generation that is not live yet.
-
-        Raises:
-            SnowmeltError: UNAVAILABLE.
-        """
-        if not offsets:
-            return
-        pipeline = self._client.pipeline(transaction=False)
-        for key in self._keys:
-            pipeline.hset(key, mapping={partition.field: offset for partition, offset in offsets.items()})
-        with redis_errors():
-            pipeline.execute()
-
-    def retire(self, keep: Collection[str]) -> None:
-        """Drops the fences of the incarnations that are not in ``keep``; their counters go on under ``retired``.
-
-        For incarnations whose topics are gone: nothing of them can come again.
-
-        Raises:
-            SnowmeltError: UNAVAILABLE.
-        """
-        script = self._client.register_script(resources.files(__package__).joinpath("retire.lua").read_text())
-        with redis_errors():
-            for key in self._keys:
-                script(keys=[key], args=[RETIRED, *keep])
 
     def _fields(self) -> list[dict[str, str]]:
         pipeline = self._client.pipeline(transaction=False)

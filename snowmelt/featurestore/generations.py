@@ -11,6 +11,7 @@ no process merges into, or decodes, what other views laid out. Writers and reade
 """
 
 import redis
+from redis.client import Pipeline
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT
@@ -78,31 +79,14 @@ class Generations:
         """Makes a generation the live one, in one transaction."""
         with redis_errors():
             pipeline = self._client.pipeline(transaction=True)
-            pipeline.set(names.POINTER, generation)
-            for bucket in names.all_buckets():
-                pipeline.set(names.pointer_copy(self._tenant, bucket), generation)
+            self.point(pipeline, generation)
             pipeline.execute()
 
-    def drop(self, generation: str) -> int:
-        """Removes all keys of a generation that is not live; returns how many.
-
-        Raises:
-            ValueError: it is the live one.
-        """
-        if generation == self.current():
-            raise ValueError(f"generation {generation} is live")
-        removed = 0
-        with redis_errors():
-            for mark in ("/", "!"):
-                keys: list[bytes] = []
-                for key in self._client.scan_iter(match=f"{{{self._tenant}/*}}/{generation}{mark}*", count=1000):
-                    keys.append(key)
-                    if len(keys) == 1000:
-                        removed += self._client.unlink(*keys)
-                        keys.clear()
-                if keys:
-                    removed += self._client.unlink(*keys)
-        return removed
+    def point(self, pipeline: Pipeline, generation: str) -> None:
+        """Adds to a transaction what makes a generation the live one."""
+        pipeline.set(names.POINTER, generation)
+        for bucket in names.all_buckets():
+            pipeline.set(names.pointer_copy(self._tenant, bucket), generation)
 
 
 def _text(value: bytes | str) -> str:

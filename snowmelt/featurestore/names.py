@@ -5,7 +5,10 @@ from snowmelt.contracts.ids import BUCKETS
 POINTER = "snowmelt!generation"
 """Holds the name of the generation that is read and written now; each bucket has a copy of it."""
 
-
+REBUILD = "snowmelt!rebuild"
+"""The claim of the rebuild that is at work."""
+ATTEMPTS = "snowmelt!attempts"
+"""The highest number of a generation that a rebuild has begun."""
 EPOCH = "!epoch"
 """The field of a fence hash that tells one life of its bucket from another."""
 
@@ -43,6 +46,11 @@ def sequence(tenant: str, bucket: int, generation: str) -> str:
 def changes(tenant: str, bucket: int, generation: str, view: str) -> str:
     """A sorted set: each entity that the view has in the bucket, and the sequence of its newest change."""
     return f"{bucket_tag(tenant, bucket)}/{generation}!changes/{view}"
+
+
+def generation_of(key: bytes) -> str:
+    """The generation that a key of a bucket belongs to."""
+    return key.partition(b"}/")[2].replace(b"!", b"/").partition(b"/")[0].decode()
 
 
 def all_buckets() -> range:

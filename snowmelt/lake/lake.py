@@ -1,6 +1,6 @@
 """The lake's one door: create, append exactly once, read at a version, ask how far each partition has landed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +89,14 @@ class Lake:
             SnowmeltError: NOT_FOUND.
         """
         return reading.read(self.handle(table, version), table, columns, filters)
+
+    def batches(self, table: str, columns: Sequence[str], version: int, rows: int) -> Iterator[pa.Table]:
+        """The rows of a version in no order, about ``rows`` at a time, so that a table need not fit into memory.
+
+        Raises:
+            SnowmeltError: NOT_FOUND.
+        """
+        return reading.batches(self.handle(table, version), table, columns, rows)
 
     def rows(self, table: str, version: int | None = None) -> int:
         """How many rows a version holds, out of the log alone.

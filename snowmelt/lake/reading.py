@@ -1,6 +1,6 @@
 """Reads a table's files with pyarrow alone: deltalake's own reader for Arrow can abort a process at its end."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,6 +33,19 @@ def read(
     extra = [name for name in ORDER if name not in names]
     found = ds.dataset(files, schema=schema, format="parquet").to_table(columns=names + extra, filter=filters)
     return found.take(_order(found)).select(names)
+
+
+def batches(handle: DeltaTable, table: str, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
+    """The rows of the handle's version in no order, about ``rows`` at a time; little more is held at once."""
+    files = handle.file_uris()
+    if not files:
+        return
+    import pyarrow.dataset as ds  # noqa: PLC0415 - as above
+
+    found = ds.dataset(files, schema=TABLES[table], format="parquet")
+    for batch in found.to_batches(columns=list(columns), batch_size=rows, batch_readahead=2, fragment_readahead=1):
+        if len(batch):
+            yield pa.Table.from_batches([batch])
 
 
 def _order(rows: pa.Table) -> pa.Array:

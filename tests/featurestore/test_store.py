@@ -94,15 +94,6 @@ def test_counters_are_sums_over_buckets_and_partitions(store: StateStore) -> Non
     assert topic.next_offsets == {Partition("inc", "snowmelt.events", 0): 0}
 
 
-def test_counters_outlive_the_incarnation_that_is_retired(store: StateStore) -> None:
-    gone, live = write("a", 0, 10, None, applied=10), write("a", 0, 3, None, applied=3)
-    store.apply([gone])
-    store.apply([BucketWrite(**{**vars(live), "incarnation": "inc/2"})])
-    store.fence_table.retire(["inc/2"])
-    assert list(store.fence_table.all()) == [Partition("inc/2", "snowmelt.events", 0)]
-    assert store.fence_table.counters()["snowmelt.events"].applied == 13
-
-
 def test_the_change_log_holds_each_entity_once_at_its_newest_sequence(store: StateStore) -> None:
     bucket = entity_bucket(DEFAULT_TENANT, "a")
     other = next(f"i{n}" for n in range(1000) if entity_bucket(DEFAULT_TENANT, f"i{n}") == bucket)
