@@ -1,7 +1,7 @@
 """Events off the wire as columns: protobuf read by numpy, the n-th field of all records at once.
 
 What a well-behaved writer sends is read here; a record with anything else in it (an unknown field, a tag of two bytes,
-a length that does not fit, bytes that are no UTF-8) is called odd and left to the protobuf library.
+a length that does not fit, bytes that are no UTF-8, a text given twice) is called odd and left to the protobuf library.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ class _Reader:
         self._blob = b"".join((*values, _PAD))
         self._data = np.frombuffer(self._blob, np.uint8)
         self._stops = np.cumsum(sizes)
-        starts = self._stops - sizes
+        starts = self._starts = self._stops - sizes
         self.odd: Mask = np.zeros(len(values), np.bool_)
         self._texts = {name: (starts.copy(), starts.copy()) for name in TEXTS}
         self._numbers: dict[str, npt.NDArray[Any]] = {name: np.zeros(len(values)) for name in OPTIONAL}
@@ -141,6 +141,8 @@ class _Reader:
             self._lists[name].add(rows[fits], after[fits], end[fits])
         else:
             begins, ends = self._texts[name]
+            fits &= begins[rows] == self._starts[rows]  # protobuf looks at each, though the last one stands
+            end = np.where(fits, end, -1)
             begins[rows[fits]], ends[rows[fits]] = after[fits], end[fits]
         return end
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
@@ -75,6 +75,7 @@ def test_a_share_of_a_window_pauses_and_few_do_not(batches: list[list[bool]], ex
     assert passes(guard, start, batches[-1]) is expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.sampled_from([False, False, False, True]), min_size=1, max_size=20), max_size=12))
 def test_it_agrees_with_counting_window_by_window_and_a_batch_asked_again_counts_once(
     batches: list[list[bool]],

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ingest.window import Window
@@ -27,6 +27,7 @@ def arrays(keys: list[int], start: int) -> tuple[np.ndarray, np.ndarray]:
     return np.array(keys, np.uint64), np.arange(start, start + len(keys))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 12), max_size=60), st.lists(st.integers(0, 60), max_size=6))
 def test_batches_do_not_matter(keys: list[int], cuts: list[int]) -> None:
     window, found = Window(SIZE), []
@@ -36,6 +37,7 @@ def test_batches_do_not_matter(keys: list[int], cuts: list[int]) -> None:
     assert found == defined(keys)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 12), max_size=60), st.integers(0, 60))
 def test_a_write_tried_again_and_a_restart_decide_alike(keys: list[int], at: int) -> None:
     cut = min(at, len(keys))

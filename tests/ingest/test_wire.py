@@ -75,6 +75,8 @@ def parsed(value: bytes) -> pb.Event | None:
 @given(st.lists(VALUES | cut_or_changed(), min_size=1, max_size=8))
 @example([b"\x62\x0c\x0a\x01k\x12\x01v\x0a\x01k\x12\x01w"])
 @example([b"\x62\x06\x0a\x01k\x12\x01v" * 2])
+@example([b"\x0a\x02\xff\xff\x0a\x01k"])
+@example([b"\x0a\x01k\x0a\x01l", b"\x0a\x00\x0a\x01l"])
 def test_what_is_not_odd_is_read_as_protobuf_reads_it(values: list[bytes]) -> None:
     columns, odd = read_events(values)
     rows = np.flatnonzero(~odd)
