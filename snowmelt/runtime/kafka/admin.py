@@ -24,6 +24,7 @@ COMPACTED = (topics.CATALOG, topics.USERS)
 KEPT = {"retention.ms": "-1"}
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_URL_SAFE = str.maketrans("+/", "-_")
 _NO_TOPIC_ID = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -67,6 +68,11 @@ def house_topics(partitions: int = 8, replication: int = -1) -> tuple[TopicSpec,
         TopicSpec(name, partitions, name in COMPACTED, in_sync | ({} if name in COMPACTED else KEPT), replication)
         for name in (*topics.LAKE_TOPICS, topics.DEAD_LETTERS)
     )
+
+
+def printed_id(topic_id: str) -> str:
+    """A topic id as Kafka's own tools print it: the client's has "+" and "/", which a path cannot hold."""
+    return topic_id.translate(_URL_SAFE)
 
 
 class Admin:
@@ -199,7 +205,7 @@ class Admin:
             TopicCollection(list(names)), request_timeout=self._timeout_s
         ).items():
             try:
-                ids[name] = str(future.result(self._timeout_s + 1).topic_id)
+                ids[name] = printed_id(str(future.result(self._timeout_s + 1).topic_id))
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     detail = f"topic {name} does not exist: `snowmelt topics create` makes it"
