@@ -33,8 +33,8 @@ def found(text: str) -> list[str]:
         "see " + "/home" + "/someone/x",
         '"/' + 'root/.cache"',
         "pip install --index" + "-url x",
-        "https://" + "pypi.example.org/simple",
-        "https://" + "repo1.maven.example.org/",
+        "https://" + "pypi" + ".example.org/simple",
+        "https://" + "mirror" + ".example.org/",
     ],
 )
 def test_what_is_looked_for_is_found(text: str) -> None:
