@@ -5,12 +5,10 @@ import threading
 import time
 
 from snowmelt.chaos.check import Report, check
-from snowmelt.chaos.rig import Rig, until
+from snowmelt.chaos.rig import MODULE, Rig
 from snowmelt.chaos.traffic import Traffic
-from snowmelt.contracts.errors import ExitCode
 
 POINTS = {"lake": ("before_commit", "after_commit"), "features": ("before_redis", "after_redis")}
-MODULE = "services.ingest"
 
 
 def drill(rig: Rig, kills: int, events: int, modules: dict[str, str] | None = None, seed: int = 7) -> Report:
@@ -61,19 +59,8 @@ def drill(rig: Rig, kills: int, events: int, modules: dict[str, str] | None = No
         raise failures[0]
     traffic.send(share)
     traffic.close()
-    _finish(rig, modules)
+    rig.finish(modules)
     report = Report(done, len(traffic.acknowledged.first) + len(traffic.acknowledged.duplicates))
     check(rig, traffic.acknowledged, report)
     report.seconds = time.monotonic() - began
     return report
-
-
-def _finish(rig: Rig, modules: dict[str, str]) -> None:
-    processes = {lane: rig.start(lane, modules.get(lane, MODULE)) for lane in POINTS}
-    for lane in processes:
-        until(lambda lane=lane: rig.drained(lane), 60, f"{lane} did not catch up")  # type: ignore[misc]
-    for lane, process in processes.items():
-        process.terminate()
-        code = process.wait(10)
-        if code != ExitCode.OK:
-            raise RuntimeError(f"{lane} ended with {code} when told to stop")

@@ -15,8 +15,7 @@ import numpy as np
 
 from snowmelt.chaos.bad_records import MAX_BYTES, SHARES, Sent, bad, good
 from snowmelt.chaos.poison_check import check
-from snowmelt.chaos.rig import LANES, Rig, until
-from snowmelt.contracts.errors import ExitCode
+from snowmelt.chaos.rig import MODULE, Rig
 from snowmelt.contracts.topics import EVENTS, LAKE_TOPICS
 from snowmelt.runtime.kafka.producer import Delivery, Producer
 
@@ -24,7 +23,6 @@ POINTS = {
     "lake": ("before_dead", "in_dead", "after_dead", "before_commit", "in_commit", "after_commit"),
     "features": ("before_redis", "in_redis", "after_redis"),
 }
-MODULE = "services.ingest"
 BLOCK = 5000
 TRICKLE = 5
 AGAIN_SHARE = 0.01
@@ -163,7 +161,7 @@ def drill(
     _kill_while_sending(rig, sender, report, kills, say)
     sender.close()
     say(f"{sender.sent:,} sent, {sum(report.kills.values())} kills; waiting for both lanes")
-    _finish(rig, {"lake": module, "features": MODULE})
+    rig.finish({"lake": module})
     say("both lanes have taken everything; checking")
     check(rig, sender.told, report)
     report.seconds = time.monotonic() - began
@@ -206,14 +204,3 @@ def _kill_while_sending(rig: Rig, sender: _Sender, report: Report, kills: int, s
         raise failures[0]
     while sender.sent < report.records:
         sender.send(BLOCK)
-
-
-def _finish(rig: Rig, modules: dict[str, str]) -> None:
-    processes = {lane: rig.start(lane, modules[lane]) for lane in LANES}
-    for lane in LANES:
-        until(lambda lane=lane: rig.drained(lane), 600, f"{lane} did not catch up")  # type: ignore[misc]
-    for lane, process in processes.items():
-        process.terminate()
-        code = process.wait(20)
-        if code != ExitCode.OK:
-            raise RuntimeError(f"{lane} ended with {code} when told to stop: {rig.log(lane)}")

@@ -6,10 +6,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
 from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
 from snowmelt.embedded import redis_server
 from snowmelt.features.defaults import default_views
@@ -19,6 +19,7 @@ from snowmelt.runtime.kafka.admin import Admin, house_topics
 from snowmelt.runtime.kafka.jars import install
 from snowmelt.runtime.kafka.node import start_kafka
 
+MODULE = "services.ingest"
 LANES = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
 
 
@@ -78,7 +79,7 @@ class Rig:
         until(ready, 20, "Redis did not start")
         return found[0]
 
-    def start(self, lane: str, module: str = "services.ingest", **settings: str | float) -> subprocess.Popen[bytes]:
+    def start(self, lane: str, module: str = MODULE, **settings: str | float) -> subprocess.Popen[bytes]:
         """Starts a lane as a process; ``settings`` are SNOWMELT_INGEST_* in lower case."""
         environ = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_")}
         environ |= {
@@ -136,6 +137,25 @@ class Rig:
             return found
         fences = {place: self.store.fences(self.incarnations[place[0]], *place) for place in places}
         return {place: max(fence or 0 for fence in known) for place, known in fences.items()}
+
+    def finish(self, modules: Mapping[str, str] | None = None, seconds: float = 600) -> None:
+        """Lets both lanes catch up with what was produced, tells them to stop, and sees that they do.
+
+        Args:
+            modules: other programs in the place of a lane's.
+            seconds: for catching up.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where a lane does not catch up, or ends otherwise than it should.
+        """
+        processes = {lane: self.start(lane, (modules or {}).get(lane, MODULE)) for lane in LANES}
+        for lane, process in processes.items():
+            until(lambda lane=lane: self.drained(lane), seconds, f"{lane} did not catch up")  # type: ignore[misc]
+            process.terminate()
+            code = process.wait(20)
+            if code != ExitCode.OK:
+                detail = f"{lane} ended with {code} when told to stop: {self.log(lane)}"
+                raise SnowmeltError(Reason.UNAVAILABLE, detail)
 
     def drained(self, lane: str) -> bool:
         """Whether the lane's sink holds everything that was produced."""

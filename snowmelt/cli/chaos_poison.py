@@ -1,17 +1,12 @@
 """``snowmelt chaos poison``: bad records of every kind among good ones, kills meanwhile, and what came of each."""
 
-import json
 import sys
-import tempfile
-from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from snowmelt.chaos.poison import drill
-from snowmelt.chaos.rig import Rig
-from snowmelt.contracts.errors import ExitCode
+from snowmelt.chaos.poison import Report, drill
+from snowmelt.cli.drilled import drilled
 
 
 def poison(
@@ -23,18 +18,24 @@ def poison(
     """Send bad records among good ones to a real Kafka; exit 1 where one is lost, twice or judged in another way."""
     if bad > events // 5:
         raise typer.BadParameter("more than a fifth of the records is bad: the lake lane would pause, and rightly so")
-    with tempfile.TemporaryDirectory(prefix="snowmelt-chaos-") as folder, Rig(Path(folder)) as rig:
-        report = drill(rig, bad, events, kills, say=lambda line: print(line, file=sys.stderr, flush=True))
-    if as_json:
-        print(json.dumps(asdict(report)))
-    else:
-        print(f"{report.records:,} records, {report.bad:,} of them bad, {sum(report.kills.values())} kills, "
-              f"{report.seconds:.0f} s")  # fmt: skip
-        print(f"stored {sum(report.stored.values()):,}: {report.lost} lost, {report.twice} twice; "
-              f"{report.duplicates:,} duplicates left out")  # fmt: skip
-        print(f"dead letters {report.dead_letters:,}, of {report.hash_and_size_alone} hash and size alone")
-        for reason, count in report.reasons.items():
-            print(f"  {reason:<20} {count:>8,}")
-        print("\n".join(report.problems) or "each bad record is a letter once; both lanes count alike")
-    if report.problems:
-        raise typer.Exit(ExitCode.FAILED)
+    drilled(
+        lambda rig: drill(rig, bad, events, kills, say=lambda line: print(line, file=sys.stderr, flush=True)),
+        _lines,
+        "each bad record is a letter once; both lanes count alike",
+        as_json=as_json,
+    )
+
+
+def _lines(report: Report) -> list[str]:
+    return [
+        (
+            f"{report.records:,} records, {report.bad:,} of them bad, {sum(report.kills.values())} kills, "
+            f"{report.seconds:.0f} s"
+        ),
+        (
+            f"stored {sum(report.stored.values()):,}: {report.lost} lost, {report.twice} twice; "
+            f"{report.duplicates:,} duplicates left out"
+        ),
+        f"dead letters {report.dead_letters:,}, of {report.hash_and_size_alone} hash and size alone",
+        *(f"  {reason:<20} {count:>8,}" for reason, count in report.reasons.items()),
+    ]

@@ -1,18 +1,13 @@
 """``snowmelt chaos pressure``: a stalled lake, a burst, a hot key; memory, pauses and lag of both lanes meanwhile."""
 
-import json
 import sys
-import tempfile
-from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from snowmelt.chaos.gauges import Seen
-from snowmelt.chaos.pressure import drill
-from snowmelt.chaos.rig import Rig
-from snowmelt.contracts.errors import ExitCode
+from snowmelt.chaos.pressure import Report, drill
+from snowmelt.cli.drilled import drilled
 
 
 def pressure(
@@ -22,30 +17,35 @@ def pressure(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """Put both lanes under pressure on a real Kafka, Redis and lake; exit 1 where memory or an event is lost."""
-    with tempfile.TemporaryDirectory(prefix="snowmelt-chaos-") as folder, Rig(Path(folder)) as rig:
-        report = drill(
-            rig, stall, burst, memory_mbytes=memory_mbytes, say=lambda text: print(text, file=sys.stderr, flush=True)
-        )
-    if as_json:
-        print(json.dumps(asdict(report)))
-    else:
-        print(f"{report.events:,} events in {report.seconds:.0f} s")
-        _show("stall", report.stall)
-        print(f"  features applied {report.stall_features_applied:.0%} of what came while the lake hung")
-        _show(f"burst, {report.burst_times:.1f} times", report.burst)
-        print(f"  drained {report.drained_s:.0f} s after it")
-        print(
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    drilled(
+        lambda rig: drill(rig, stall, burst, memory_mbytes=memory_mbytes, say=say),
+        _lines,
+        "memory held, nothing lost, lag is back",
+        as_json=as_json,
+    )
+
+
+def _lines(report: Report) -> list[str]:
+    return [
+        f"{report.events:,} events in {report.seconds:.0f} s",
+        *_phase("stall", report.stall),
+        f"  features applied {report.stall_features_applied:.0%} of what came while the lake hung",
+        *_phase(f"burst, {report.burst_times:.1f} times", report.burst),
+        f"  drained {report.drained_s:.0f} s after it",
+        (
             f"hot key: its partition {report.hot_partition_behind_s:.1f} s behind, "
             f"the others {report.other_partitions_behind_s:.1f} s"
-        )
-        print("\n".join(report.problems) or "memory held, nothing lost, lag is back")
-    if report.problems:
-        raise typer.Exit(ExitCode.FAILED)
+        ),
+    ]
 
 
-def _show(phase: str, seen: dict[str, Seen]) -> None:
-    for lane, each in seen.items():
-        print(
-            f"{phase}: {lane}: {each.rss_mbytes:.0f} MB, lag up to {each.lag_s:.0f} s, "
-            f"{each.pauses} pauses, {each.paused_partitions} partitions at once"
-        )
+def _phase(phase: str, seen: dict[str, Seen]) -> list[str]:
+    return [
+        f"{phase}: {lane}: {each.rss_mbytes:.0f} MB, lag up to {each.lag_s:.0f} s, "
+        f"{each.pauses} pauses, {each.paused_partitions} partitions at once"
+        for lane, each in seen.items()
+    ]

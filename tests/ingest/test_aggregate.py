@@ -18,7 +18,7 @@ from snowmelt.features.defaults import EVENT_TYPES, default_views
 from snowmelt.features.rows import Rows
 from snowmelt.featurestore import names
 from snowmelt.featurestore.store import BucketWrite, StateStore
-from snowmelt.runtime.kafka.consumer import Records
+from snowmelt.runtime.kafka.consumer import Place, Records
 from tests.ingest.fakes import INCARNATIONS, NOW, NoHistory
 
 pytestmark = pytest.mark.redis
@@ -112,13 +112,19 @@ def test_partitions_are_kept_apart_and_each_record_counts_once(
     assert (counters.applied, counters.duplicates, counters.dead) == (PARTITIONS * EACH, 0, 0)
 
 
-def test_one_bucket_that_lost_its_newest_write_is_noticed_without_a_record(redis_url: str) -> None:
-    places = [(topics.EVENTS, partition) for partition in range(PARTITIONS)]
+def all_taken(redis_url: str) -> tuple[list[Place], StateStore, Lane]:
+    """The places of a log, a store that holds all of it, and the lane that wrote it."""
+    places: list[Place] = [(topics.EVENTS, partition) for partition in range(PARTITIONS)]
     store = StateStore(redis_url, VIEWS)
     lane = lane_of(store)
     lane.begin(places)
     lane.take(log(topics.EVENTS, an_event))
     lane.beat()
+    return places, store, lane
+
+
+def test_one_bucket_that_lost_its_newest_write_is_noticed_without_a_record(redis_url: str) -> None:
+    places, store, lane = all_taken(redis_url)
     lane.follow()
     fence = names.fence(store.tenant, 3, store.generation)
     store.client.hset(fence, names.fence_field("one", topics.EVENTS, 1), EACH - 5)
@@ -129,12 +135,7 @@ def test_one_bucket_that_lost_its_newest_write_is_noticed_without_a_record(redis
 
 
 def test_an_emptied_store_is_filled_again_from_the_beginning(redis_url: str) -> None:
-    places = [(topics.EVENTS, partition) for partition in range(PARTITIONS)]
-    store = StateStore(redis_url, VIEWS)
-    lane = lane_of(store)
-    lane.begin(places)
-    lane.take(log(topics.EVENTS, an_event))
-    lane.beat()
+    places, store, lane = all_taken(redis_url)
     entities = [f"u{n}" for n in range(9)]
     before = store.read("user_seen", entities)
     store.client.flushall()

@@ -1,0 +1,45 @@
+"""What the verbs of ``snowmelt chaos`` have in common: parts of their own, a report, an exit code."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import typer
+
+from snowmelt.chaos.rig import Rig
+from snowmelt.contracts.errors import ExitCode
+
+
+class Report(Protocol):
+    """A dataclass that says what a drill found."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    problems: list[str]
+
+
+R = TypeVar("R", bound=Report)
+
+
+def drilled(drill: Callable[[Rig], R], lines: Callable[[R], Iterable[str]], good: str, *, as_json: bool) -> None:
+    """Runs a drill on parts that are made for it and go with it, and prints what came of it.
+
+    Args:
+        drill: gets the parts, gives its report.
+        lines: the report for a reader, but for its problems.
+        good: what to say where there are none.
+        as_json: one JSON document in the place of lines.
+
+    Raises:
+        typer.Exit: FAILED where there are problems.
+    """
+    with tempfile.TemporaryDirectory(prefix="snowmelt-chaos-") as folder, Rig(Path(folder)) as rig:
+        report = drill(rig)
+    if as_json:
+        print(json.dumps(asdict(report)))
+    else:
+        print("\n".join([*lines(report), *(report.problems or [good])]))
+    if report.problems:
+        raise typer.Exit(ExitCode.FAILED)
