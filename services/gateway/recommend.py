@@ -156,9 +156,13 @@ class Recommender:
             _LOG.warning("%s is left alone for a while: %s", stage, error or "late")
 
     def _log(self, request: Request, slate: Slate) -> None:
-        with request.stage("impression"):
-            record = Record(IMPRESSIONS, request.entity, impression(request, slate).SerializeToString())
-            handed = self._parts.log.submit(request.tenant, record)
+        try:
+            with request.stage("impression"):
+                record = Record(IMPRESSIONS, request.entity, impression(request, slate).SerializeToString())
+                handed = self._parts.log.submit(request.tenant, record)
+        except Exception:
+            metrics.IMPRESSIONS.labels("failed").inc()
+            raise
         handed.add_done_callback(lambda done: metrics.IMPRESSIONS.labels("failed" if done.exception() else "ok").inc())
 
     def _why_short(self, request: Request, slate: Slate) -> str:

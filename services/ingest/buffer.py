@@ -37,6 +37,7 @@ class Buffer:
         self._rows = 0
         self._since = 0.0
         self._held: set[Place] = set()
+        self._stale: set[Place] = set()
         self._changed = threading.Condition()
         self._closed = False
 
@@ -68,13 +69,20 @@ class Buffer:
                     break
                 self._changed.wait(due - now)
             taken = self._taken(max_rows)
+            self._stale.clear()
             self._since = time.monotonic()
             return taken
+
+    def current(self, records: Iterable[Records]) -> list[Records]:
+        """Those of the last ``take`` whose places were not held since: what else is in hand begins beyond a hole."""
+        with self._changed:
+            return [each for each in records if (each.topic, each.partition) not in self._stale]
 
     def hold(self, places: Sequence[Place]) -> None:
         """Drops what there is of these places, and takes nothing more of them until ``release``."""
         with self._changed:
             self._held.update(places)
+            self._stale.update(places)
             for place in self._held & set(self._waiting):
                 waiting = self._waiting.pop(place)
                 for each in waiting.records:

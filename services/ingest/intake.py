@@ -64,6 +64,7 @@ class Intake:
         self._ending = threading.Event()
         self._failure: BaseException | None = None
         self._committed: dict[Place, int] = {}
+        self._in_hand_ms: int | None = None
         self.trouble = ""
         self.stopped: dict[Place, str] = {}
 
@@ -86,7 +87,14 @@ class Intake:
         self._crash.passing("in_revoked")
         self._places -= set(places)
         self._paused -= set(places)
+        for place in places:
+            self.stopped.pop(place, None)
         self._lane.forget(places)
+
+    def oldest_ms(self) -> int | None:
+        """The Kafka time of the oldest record that was read and is not in the sink."""
+        times = (self._lane.oldest_ms(), self._in_hand_ms, self.buffer.oldest_ms)
+        return min((each for each in times if each is not None), default=None)
 
     def run(self, stop: threading.Event) -> None:
         """Works until ``stop`` is set, then writes what was read.
@@ -146,7 +154,7 @@ class Intake:
         _LOG.error("stopped: %s", text)
 
     def _balance(self) -> None:
-        """Pauses the partitions that crowd the buffer, all of them where that is not enough; then waits for room."""
+        """Pauses the partitions that crowd the buffer, all of them where that is not enough, until there is room."""
         fill = self.buffer.fill
         if RESUME_AT <= fill <= PAUSE_AT:
             return
@@ -205,6 +213,7 @@ class Intake:
         while True:
             ending = self._ending.is_set()
             records = self.buffer.take(self._write_rows, self._flush_s, 0.1)
+            self._in_hand_ms = min((each.times_ms[0] for each in records), default=None)
             now = time.monotonic()
             if now - followed > FOLLOW_S:
                 followed = now
@@ -214,6 +223,7 @@ class Intake:
                 if i:
                     self._crash.passing("between_topics")
                 self._write_topic(list(group))
+            self._in_hand_ms = None
             self._pace(sum(len(each.offsets) for each in records), time.monotonic() - now)
             if ending or now - beaten > BEAT_S:
                 beaten = now
@@ -230,7 +240,7 @@ class Intake:
 
     def _write_topic(self, records: list[Records]) -> None:
         wait_s = 0.05
-        while not self._try(lambda: self._lane.take(records)):
+        while not self._try(lambda: self._lane.take(records, self.buffer.current)):
             if self.trouble and self._ending.wait(wait_s):
                 return
             wait_s = min(RETRY_MAX_S, wait_s * 2)

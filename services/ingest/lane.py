@@ -100,17 +100,22 @@ class Lane:
         with self._lock:
             self._drop(places)
 
-    def take(self, records: Sequence[Records]) -> None:
+    def take(self, records: Sequence[Records], current: Callable[[Sequence[Records]], list[Records]] = list) -> None:
         """Decodes records of one topic and begins to write them, once the batch before them is in.
 
         Passes over those before a place's position and those of others' places.
+
+        Args:
+            records: a place's without a hole, from its position on.
+            current: leaves out those of places that have begun anew since the records were read. It is asked where no
+                place can begin, as beyond that a place's records might be taken for those at its new position.
 
         Raises:
             MovedError: the sink is elsewhere: ``begin`` these places again, and give the records of others again.
             SnowmeltError: UNAVAILABLE; the same records can be given again.
         """
         with self._lock:
-            mine = [each for each in records if (each.topic, each.partition) in self._taken]
+            mine = [each for each in current(records) if (each.topic, each.partition) in self._taken]
             batch = batch_of(mine, self._taken) if mine else None
             if batch is None or not len(batch):
                 return

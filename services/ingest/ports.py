@@ -62,8 +62,8 @@ class Sink(Protocol):
     ) -> Callable[[], None]:
         """What writes a batch's kept rows and its ends together, to be called once the batch before it is in.
 
-        Only the returned call may raise: MovedError, where nothing of a moved place is written, or UNAVAILABLE; it can
-        then be called again.
+        It raises UNAVAILABLE where the lane pauses for what the batch holds. The returned call may raise MovedError,
+        where nothing of a moved place is written, or UNAVAILABLE; it can then be called again.
         """
 
     def beat(self) -> None:

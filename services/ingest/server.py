@@ -1,5 +1,6 @@
 """Wiring of the ingest process."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,7 +25,7 @@ from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
+from snowmelt.contracts.topics import LANE_TOPICS
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import Lake
@@ -36,7 +37,8 @@ from snowmelt.runtime.ops import OpsServer
 from snowmelt.runtime.telemetry import setup
 from snowmelt.runtime.validation import require_upb
 
-TOPICS = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
+_LOG = logging.getLogger(__name__)
+
 FEATURE_ROWS, FEATURE_PLACE_ROWS = 60_000, 8_192
 """Of one write, and of one partition in it: Redis serves nobody else during one of the 16 calls that these take."""
 
@@ -77,7 +79,7 @@ def _run_lane(
     reasons: list[Callable[[], list[str]]],
     make_sink: MakeSink,
 ) -> None:
-    topics, admin = TOPICS[settings.lane], Admin(settings.kafka_bootstrap)
+    topics, admin = LANE_TOPICS[settings.lane], Admin(settings.kafka_bootstrap)
     crash = CrashPoints(settings.crash_at, settings.stall_file)
 
     def prepare() -> tuple[dict[str, str], Sink]:
@@ -129,10 +131,10 @@ def _helpers(
     watching = {
         "clock": Clock(settings.clock_offset_ms),
         "positions": lane.positions,
-        "oldest_ms": lambda: lane.oldest_ms() or intake.buffer.oldest_ms,
+        "oldest_ms": intake.oldest_ms,
         "stop": stop,
     }
-    topics = TOPICS[settings.lane]
+    topics = LANE_TOPICS[settings.lane]
     helpers = [threading.Thread(target=watch, args=(settings.lane, topics, admin), kwargs=watching, daemon=True)]
     if settings.lane == "lake":
         helpers.append(threading.Thread(target=_compact, args=(settings, lane.crash, stop), daemon=True))
@@ -231,7 +233,10 @@ def _copy(
 def _compact(settings: IngestSettings, crash: CrashPoints, stop: threading.Event) -> None:
     lake = Lake(settings.lake_url)
     while not stop.wait(settings.compact_seconds):
-        for table in lake.versions():
-            if lake.scattered(table, settings.compact_files):
-                with crash.around("compaction"):
-                    lake.compact(table, settings.compact_files)
+        try:
+            for table in lake.versions():
+                if lake.scattered(table, settings.compact_files):
+                    with crash.around("compaction"):
+                        lake.compact(table, settings.compact_files)
+        except SnowmeltError as error:
+            _LOG.warning("small files of the lake are not joined: %s", error.detail)

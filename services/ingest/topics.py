@@ -20,7 +20,7 @@ def check_topics(settings: IngestSettings, admin: Admin, names: Sequence[str]) -
     """
     if settings.create_topics:
         create_missing(admin, names, settings.partitions)
-    if settings.kafka_incarnation:
+    if settings.embedded and settings.kafka_incarnation:
         _say_unchecked()
         return
     told = "partitions" in settings.model_fields_set

@@ -4,11 +4,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from snowmelt.chaos.rig import Rig
+from snowmelt.chaos.states import differing_views
 from snowmelt.chaos.traffic import Acknowledged
 from snowmelt.contracts.topics import EVENTS
-from snowmelt.features.rows import Rows
-from snowmelt.featurestore import names
-from snowmelt.featurestore.digest import digest_view
 from snowmelt.lake import DEAD_LETTERS
 
 
@@ -55,22 +53,4 @@ def _check_online(rig: Rig, told: Acknowledged, report: Report) -> None:
         report.problems.append(
             f"online: applied, duplicates, dead {sums.applied, sums.duplicates, sums.dead}, acknowledged {expected}"
         )
-    rows = Rows.from_arrow_events(rig.lake.read("events"), rig.views)
-    for view in rig.views.views.values():
-        folded = view.fold(rows)
-        anew = digest_view(view, sorted(zip(folded.entities, folded.states, strict=True)))
-        if not anew.agrees(digest_view(view, _online(rig, view.name))):
-            report.problems.append(f"online: {view.name} differs from the lake's recomputation")
-
-
-def _online(rig: Rig, view: str) -> list[tuple[str, bytes]]:
-    entities: list[str] = []
-    for bucket in names.all_buckets():
-        key = names.changes("default", bucket, rig.store.generation, view)
-        entities += map(_text, rig.store.client.zrange(key, 0, -1))
-    entities.sort()
-    return [(name, state or b"") for name, state in zip(entities, rig.store.read(view, entities), strict=True)]
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    report.problems += [f"online: {name} differs from the lake's recomputation" for name in differing_views(rig)]

@@ -1,6 +1,5 @@
 """Events at a rate, faster than one by one: each is put together of bytes that were encoded before."""
 
-import threading
 import time
 
 from snowmelt.api.events.v1 import events_pb2
@@ -40,17 +39,6 @@ class Flood:
             time.sleep(TICK_S)
         self.flush()
         return (self.sent - first) / (time.monotonic() - began)
-
-    def beside(self, rate: float, stop: threading.Event) -> threading.Thread:
-        """Sends at a rate in a thread until ``stop``."""
-
-        def send() -> None:
-            while not stop.is_set():
-                self.run(rate, 0.5)
-
-        thread = threading.Thread(target=send)
-        thread.start()
-        return thread
 
     def flush(self) -> None:
         """Waits until everything is acknowledged."""

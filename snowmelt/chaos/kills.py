@@ -30,7 +30,7 @@ def drill(rig: Rig, kills: int, events: int, modules: dict[str, str] | None = No
 
     def kill_lane(lane: str) -> None:
         try:
-            for i in range(kills // 2):
+            for i in range(kills // 2 + kills % 2 * (lane == "lake")):
                 traffic.send(share)
                 point = POINTS[lane][i % 2]
                 process = rig.start(

@@ -114,10 +114,15 @@ class Drill:
         """One user makes half of the traffic, and more comes than is sustained."""
         self._say(f"one key with half of {HOT_TIMES} times {rate:,.0f} events/s for {seconds:.0f} s")
         stop, worst = threading.Event(), []
+        failures: list[BaseException] = []
 
         def send() -> None:
-            self._flood.run(HOT_TIMES * rate, seconds, hot=True)
-            stop.set()
+            try:
+                self._flood.run(HOT_TIMES * rate, seconds, hot=True)
+            except BaseException as error:  # noqa: BLE001 - raised below, in the calling thread
+                failures.append(error)
+            finally:
+                stop.set()
 
         thread = threading.Thread(target=send)
         thread.start()
@@ -125,6 +130,8 @@ class Drill:
             ends, places = self._rig.ends("features"), self._rig.positions("features", [EVENTS])
             worst.append([ends[place] - places[place] for place in sorted(places)])
         thread.join()
+        if failures:
+            raise failures[0]
         behind = np.array(worst)
         hot = int(behind.max(axis=0).argmax())
         calm = np.delete(behind, hot, axis=1)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
-from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
+from snowmelt.contracts.topics import LAKE_TOPICS, LANE_TOPICS
 from snowmelt.embedded import redis_server
 from snowmelt.features.defaults import default_views
 from snowmelt.featurestore.store import StateStore
@@ -20,7 +20,7 @@ from snowmelt.runtime.kafka.jars import install
 from snowmelt.runtime.kafka.node import start_kafka
 
 MODULE = "services.ingest"
-LANES = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
+LANES = LANE_TOPICS
 
 
 class Rig:

@@ -10,7 +10,8 @@ import typer
 
 from snowmelt.cli.offsets_replay import replay
 from snowmelt.contracts.errors import ExitCode
-from snowmelt.embedded.places import TOPICS, Places, Where, ask_lanes
+from snowmelt.contracts.topics import LANE_TOPICS
+from snowmelt.embedded.places import Places, Where, ask_lanes
 from snowmelt.runtime.config import Settings
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="How far both lanes are; take them back to a time")
@@ -25,7 +26,7 @@ def show(
     """Log, sink, what Kafka shows and lag of each partition; exit code 1 where one has stopped."""
     settings = Settings.load()
     places = Places(settings)
-    found = [each for name in TOPICS if lane in (name, "both") for each in places.look(name)]
+    found = [each for name in LANE_TOPICS if lane in (name, "both") for each in places.look(name)]
     stopped = [each.stopped for each in found if each.stopped]
     if as_json:
         print(json.dumps({"places": [asdict(each) for each in found], "stopped": stopped}))

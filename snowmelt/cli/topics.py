@@ -78,7 +78,7 @@ def _names() -> list[str]:
 
 def _asked() -> tuple[Admin, Rules]:
     settings = Settings.load()
-    if settings.kafka_incarnation:
+    if settings.embedded and settings.kafka_incarnation:
         detail = "the embedded broker makes its topics itself and keeps no settings of them: nothing to check or make"
         raise SnowmeltError(Reason.INVALID_FIELD, detail)
     admin = Admin(settings.kafka_bootstrap, TIMEOUT_S)

@@ -8,6 +8,7 @@ DEAD_LETTERS = "snowmelt.dead-letters"
 
 LAKE_TOPICS = (EVENTS, IMPRESSIONS, CATALOG, USERS)
 FEATURE_TOPICS = (EVENTS, IMPRESSIONS, CATALOG)
+LANE_TOPICS = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
 
 IMPRESSION_TYPE = "impression"
 """The event type under which each item of an impression is counted; no client may send it."""

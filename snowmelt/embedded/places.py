@@ -6,9 +6,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from snowmelt.contracts.clock import Clock
-from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
+from snowmelt.contracts.topics import LANE_TOPICS
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.fences import Partition
 from snowmelt.featurestore.store import StateStore
@@ -17,7 +18,6 @@ from snowmelt.runtime.config import Settings
 from snowmelt.runtime.kafka.admin import Admin, Watermarks
 from snowmelt.runtime.kafka.consumer import Consumer
 
-TOPICS = {"lake": LAKE_TOPICS, "features": FEATURE_TOPICS}
 TIMEOUT_S = 5.0
 _LOOK_S = 2.0
 """How long the oldest waiting records may take to be read."""
@@ -65,7 +65,7 @@ class Places:
             SnowmeltError: UNAVAILABLE, naming the part; NOT_FOUND where there is no lake.
             ConfigError: the settings cannot be used.
         """
-        topics = TOPICS[lane]
+        topics = LANE_TOPICS[lane]
         marks = self._admin.watermarks(topics)
         incarnations = self._admin.incarnations(topics, self._settings.kafka_incarnation)
         committed = self._admin.committed(f"snowmelt-{lane}")
@@ -163,10 +163,16 @@ def stopped_places(reasons: Sequence[str]) -> dict[Place, str]:
 
 def _reasons(address: str) -> list[str] | None:
     try:
-        with urllib.request.urlopen(f"http://{address}/readyz", timeout=2.0) as answer:
-            document = json.load(answer)
-    except urllib.error.HTTPError as error:
-        document = json.load(error)
+        document = _readiness(address)
     except (OSError, ValueError):
         return None
     return [str(reason) for reason in document.get("reasons", [])]
+
+
+def _readiness(address: str) -> dict[str, Any]:
+    try:
+        with urllib.request.urlopen(f"http://{address}/readyz", timeout=2.0) as answer:
+            found: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError as error:
+        found = json.load(error)
+    return found

@@ -70,17 +70,20 @@ def check_server(client: redis.Redis, url: str) -> None:
     Everything is asked by INFO: a managed Redis often forbids CONFIG. What INFO does not tell is said and not checked.
 
     Raises:
-        ConfigError: the eviction policy is another than noeviction; the message holds the command that mends it.
+        ConfigError: the eviction policy is another than noeviction, or INFO is forbidden; the message holds the command
+            that mends it.
         SnowmeltError: UNAVAILABLE.
     """
     known: dict[str, object] = {}
+    place = urlsplit(url)
     with redis_errors():
         try:
             known = client.info("memory") | client.info("persistence")
         except NoPermissionError:
-            _LOG.warning("Redis forbids INFO to this user: allow it, the item replicas see a failover by it")
+            raise ConfigError(
+                f"Redis forbids INFO to this user, by which a failover is seen; run: ACL SETUSER {place.username} +info"
+            ) from None
     policy, appends = known.get("maxmemory_policy"), known.get("aof_enabled")
-    place = urlsplit(url)
     config_set = f"redis-cli -h {place.hostname or '127.0.0.1'} -p {place.port or 6379} CONFIG SET"
     if policy is None or appends is None:
         _LOG.warning(

@@ -13,6 +13,7 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import appending, compacting, reading, rewinding
 from snowmelt.lake.appending import Range, counter, owner
 from snowmelt.lake.compacting import COMPACT_FILES
+from snowmelt.lake.errors import lake_errors
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES, TOPIC_TABLES, properties
 
 Partition = tuple[str, str, int]
@@ -38,6 +39,8 @@ class Progress:
 class Lake:
     """Six Delta tables under one address; not to be shared between threads.
 
+    Every method raises SnowmeltError UNAVAILABLE where the lake does not answer.
+
     Args:
         url: a folder, or what deltalake takes in its place.
     """
@@ -46,6 +49,7 @@ class Lake:
         self.url = url.rstrip("/")
         self._handles: dict[str, DeltaTable] = {}
 
+    @lake_errors()
     def create(self) -> None:
         """Makes the tables that are not there yet, and in those that are the columns that were added since.
 
@@ -58,6 +62,7 @@ class Lake:
             table = DeltaTable.create(f"{self.url}/{name}", schema, mode="ignore", configuration=properties(name))
             appending.widen(table, schema)
 
+    @lake_errors()
     def handle(self, table: str, version: int | None = None) -> DeltaTable:
         """deltalake's handle at a version, by default the newest.
 
@@ -76,6 +81,7 @@ class Lake:
         self._handles[table].update_incremental()
         return self._handles[table]
 
+    @lake_errors()
     def read(
         self,
         table: str,
@@ -96,8 +102,10 @@ class Lake:
         Raises:
             SnowmeltError: NOT_FOUND.
         """
-        return reading.batches(self.handle(table, version), table, columns, rows)
+        with lake_errors():
+            yield from reading.batches(self.handle(table, version), table, columns, rows)
 
+    @lake_errors()
     def rows(self, table: str, version: int | None = None) -> int:
         """How many rows a version holds, out of the log alone.
 
@@ -118,6 +126,7 @@ class Lake:
         """The newest version of each table; pass them to ``read`` to see one state of the lake."""
         return {table: self.version(table) for table in TABLES}
 
+    @lake_errors()
     def append(self, table: str, rows: pa.Table, ranges: Sequence[Range]) -> None:
         """Lands the rows of these ranges exactly once; dead letters leave out what an earlier attempt has landed.
 
@@ -129,6 +138,7 @@ class Lake:
         write = appending.append_dead if table == DEAD_LETTERS else appending.append
         write(handle, rows, ranges)
 
+    @lake_errors()
     def progress(
         self, table: str, wanted: Sequence[Partition], version: int | None = None
     ) -> dict[Partition, Progress]:
@@ -147,6 +157,7 @@ class Lake:
                 found[key] = Progress(end, *sums)
         return found
 
+    @lake_errors()
     def ends(self, table: str, wanted: Sequence[Partition]) -> dict[Partition, int]:
         """The next offset of each wanted partition alone; 0 where nothing has landed.
 
@@ -156,6 +167,7 @@ class Lake:
         handle = self.handle(table)
         return {key: handle.transaction_version(owner(*key)) or 0 for key in wanted}
 
+    @lake_errors()
     def rewind(self, table: str, offsets: Mapping[Partition, int]) -> None:
         """Takes partitions back to earlier offsets: rows, dead letters and offsets; a lane then reads on from there.
 
@@ -164,6 +176,7 @@ class Lake:
         """
         rewinding.rewind(self.handle(table), self.handle(DEAD_LETTERS), table, offsets)
 
+    @lake_errors()
     def unfinished(self, table: str, wanted: Sequence[Partition]) -> dict[Partition, int]:
         """Where partitions were being taken back to when that ended half way.
 
@@ -172,6 +185,7 @@ class Lake:
         """
         return rewinding.unfinished(self.handle(table), list(wanted))
 
+    @lake_errors()
     def next_offsets(self, table: str, version: int | None = None) -> dict[Partition, int]:
         """The next offset of every partition that a table holds rows of, or dead letters.
 
@@ -195,6 +209,7 @@ class Lake:
             keep = keep | (mine & (pc.field("offset") >= offset))
         return self.read(table, columns, filters=keep)
 
+    @lake_errors()
     def add(self, table: str, rows: pa.Table) -> None:
         """Appends rows that belong to no range of offsets: twice where it is called twice.
 
@@ -203,6 +218,7 @@ class Lake:
         """
         appending.mark(self.handle(table), rows, "", {})
 
+    @lake_errors()
     def mark(self, table: str, kind: str, values: Mapping[Partition, int]) -> None:
         """Keeps a number of some partitions in a table's log; it does not move what ``progress`` tells.
 
@@ -212,6 +228,7 @@ class Lake:
         named = {owner(*key): value for key, value in values.items()}
         appending.mark(self.handle(table), TABLES[table].empty_table(), kind, named)
 
+    @lake_errors()
     def marks(self, table: str, kind: str, wanted: Sequence[Partition]) -> dict[Partition, int]:
         """What ``mark`` has kept of these partitions; 0 where there is nothing.
 
@@ -221,10 +238,12 @@ class Lake:
         handle = self.handle(table)
         return {key: handle.transaction_version(counter(kind, owner(*key))) or 0 for key in wanted}
 
+    @lake_errors()
     def scattered(self, table: str, files: int = COMPACT_FILES) -> bool:
         """Whether a table has so many small files."""
         return compacting.scattered(self.handle(table), files)
 
+    @lake_errors()
     def compact(self, table: str, files: int = COMPACT_FILES) -> int:
         """Joins small files where there are so many and nobody else is at it; returns how many were joined.
 

@@ -3,6 +3,7 @@
 import pytest
 from prometheus_client import REGISTRY
 
+from services.ingest.buffer import Buffer
 from services.ingest.lane import Lane
 from services.ingest.ports import MovedError
 from snowmelt.contracts import topics
@@ -75,6 +76,25 @@ def test_a_place_that_moved_is_dropped_until_it_begins_again_and_others_go_on(la
     lane.take([run_of(A, 0, 9)])
     lane.settle()
     assert sink.ids[A] == names(A, 0, 9)
+
+
+def test_records_in_hand_of_a_place_that_began_anew_leave_no_hole(lane: Lane, sink: Memory) -> None:
+    buffer = Buffer(1 << 20)
+    lane.take([run_of(A, 0, 100)])
+    lane.settle()
+    buffer.put([run_of(A, 100, 120), run_of(B, 0, 5)])
+    in_hand = buffer.take(1000, 0.0, 0.0)
+    sink.ends[A] = 50
+    buffer.hold([A])
+    assert lane.begin([A]) == {A: 50}
+    buffer.release([A])
+    lane.take(in_hand, buffer.current)
+    lane.settle()
+    assert sink.ends == {A: 50, B: 5}
+    buffer.put([run_of(A, 50, 120)])
+    lane.take(buffer.take(1000, 0.0, 0.0), buffer.current)
+    lane.settle()
+    assert sink.ids[A] == names(A, 0, 100) + names(A, 50, 120)
 
 
 def test_places_that_begin_learn_of_nothing_but_others_that_moved_are_still_told(lane: Lane, sink: Memory) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.lake import DEAD_LETTERS, REPLAYS, TABLES, FencedError, Lake, Range
 from snowmelt.lake.schemas import properties
@@ -217,6 +218,29 @@ def test_a_column_added_later_is_null_in_older_rows(lake: Lake, monkeypatch: pyt
 def test_a_lake_that_was_not_made_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SnowmeltError, match="lake lane"):
         Lake(str(tmp_path / "nothing")).version("events")
+
+
+def test_a_lake_that_is_away_is_unavailable_and_goes_on_where_it_was(lake: Lake, tmp_path: Path) -> None:
+    lake.append("events", rows("events", 0, 5), [span(0, 5)])
+    calls: list[Callable[[], object]] = [
+        lambda: lake.version("events"),
+        lambda: lake.read("events"),
+        lambda: lake.progress("events", [("one", EVENTS, 0)]),
+        lambda: lake.append("events", rows("events", 5, 7), [span(5, 7)]),
+        lambda: lake.rewind("events", {("one", EVENTS, 0): 2}),
+        lambda: lake.scattered("events"),
+        lambda: lake.compact("events", 1),
+    ]
+    (tmp_path / "lake").rename(tmp_path / "away")
+    (tmp_path / "lake").write_bytes(b"")
+    for call in calls:
+        with pytest.raises(SnowmeltError) as raised:
+            call()
+        assert raised.value.reason in (Reason.UNAVAILABLE, Reason.NOT_FOUND)
+    (tmp_path / "lake").unlink()
+    (tmp_path / "away").rename(tmp_path / "lake")
+    lake.append("events", rows("events", 5, 7), [span(5, 7)])
+    assert offsets(lake) == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_marks_move_no_offset_and_the_newest_stands(lake: Lake) -> None:

@@ -52,18 +52,14 @@ class LakeThenKafka:
                 polled = consumer.poll(min(10_000, end - position), 0.1)
                 if polled.out_of_range or time.monotonic() > deadline:
                     name = f"{place[0]}/{place[1]}"
-                    raise SnowmeltError(Reason.UNAVAILABLE, f"{name}: [{position}, {end}) cannot be read again")
+                    detail = (
+                        f"{name}: [{position}, {end}) cannot be read again: let the lake lane catch up, its gaps first"
+                    )
+                    raise SnowmeltError(Reason.UNAVAILABLE, detail)
                 for records in polled.records:
                     deadline = time.monotonic() + REPLAY_S
                     position = records.offsets[-1] + 1
                     keep = sum(offset < end for offset in records.offsets)
-                    yield Records(
-                        *place,
-                        records.offsets[:keep],
-                        records.times_ms[:keep],
-                        records.keys[:keep],
-                        records.values[:keep],
-                        records.headers[:keep],
-                    )
+                    yield records.cut(keep)[0]
         finally:
             consumer.close()

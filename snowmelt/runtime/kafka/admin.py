@@ -11,7 +11,6 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
-    NewPartitions,
     NewTopic,
     OffsetSpec,
 )
@@ -158,18 +157,6 @@ class Admin:
                 future.result(self._timeout_s + 1)
             except KafkaException as error:
                 raise _unavailable(f"the settings of {name} cannot be changed", error) from error
-
-    def add_partitions(self, name: str, count: int) -> None:
-        """Gives a topic more partitions, ``count`` in all.
-
-        Raises:
-            SnowmeltError: UNAVAILABLE, also where the broker refuses.
-        """
-        for future in self._client.create_partitions([NewPartitions(name, count)]).values():
-            try:
-                future.result(self._timeout_s)
-            except KafkaException as error:
-                raise _unavailable(f"{name} cannot be given {count} partitions", error) from error
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
         """What a consumer group has committed; empty where there is no such group.

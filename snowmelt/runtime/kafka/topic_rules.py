@@ -13,7 +13,7 @@ RETENTION_MS = 7 * 86_400_000
 RETENTION_BYTES = 1 << 30
 """The least of a partition: the 1,000,000 offsets of the duplicate window at 1 KiB a record."""
 MESSAGE_BYTES = (1_048_588, 16 * 1_048_576)
-"""Least and most of ``max.message.bytes``: what the house sends, and a quarter of what a lane reads ahead."""
+"""Least and most of ``max.message.bytes``: what the house sends, and what a lane can hold beside others."""
 NODES = 3
 """With so many brokers a topic is kept on three, of which two must have a record before it is acknowledged."""
 
@@ -24,14 +24,12 @@ class Fault:
 
     Attributes:
         config: the settings that mend it, where settings do.
-        partitions: how many the topic must have, where it has too few.
     """
 
     topic: str
     said: str
     command: str
     config: Mapping[str, str] = field(default_factory=dict)
-    partitions: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Rules:
         if len(state.replicas) < self.least_partitions:
             said = f"has {len(state.replicas)} partitions, not the {self.least_partitions} that were asked for"
             options = f"--alter --topic {state.name} --partitions {self.least_partitions}"
-            wrong.append(Fault(state.name, said, self._tool("topics", options), partitions=self.least_partitions))
+            wrong.append(Fault(state.name, said, self._tool("topics", options)))
         least = min(map(len, state.replicas))
         if len(self.nodes) >= NODES and least < NODES:
             said = f"is kept on {least} of {len(self.nodes)} nodes: one that fails would lose acknowledged records"

@@ -1,0 +1,22 @@
+"""Turns what deltalake and the file system raise into the house's one error."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deltalake.exceptions import DeltaError
+
+from snowmelt.contracts.errors import Reason, SnowmeltError
+
+
+@contextmanager
+def lake_errors() -> Iterator[None]:
+    """Around what reads the lake, or writes what can be written again.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE where the lake does not answer.
+    """
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        detail = f"the lake does not answer: mend its storage or SNOWMELT_LAKE_URL: {error}"
+        raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
