@@ -74,10 +74,9 @@ class FencedError(Exception):
         self.next_offsets = next_offsets
 
 
-def moved(table: DeltaTable, ranges: Sequence[Range]) -> dict[str, int | None]:
-    """Next offsets of the partitions that are not where their ranges start; a range from 0 may be the first."""
-    found = {each.owner: table.transaction_version(each.owner) for each in ranges}
-    return {each.owner: found[each.owner] for each in ranges if (found[each.owner] or 0) != each.start}
+def positions(table: DeltaTable, ranges: Sequence[Range]) -> dict[str, int | None]:
+    """The next offset of each range's partition. delta-rs looks through the log for each, for a millisecond or two."""
+    return {each.owner: table.transaction_version(each.owner) for each in ranges}
 
 
 def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
@@ -87,12 +86,16 @@ def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
         FencedError: a partition is not where its range starts; nothing was written.
         SnowmeltError: UNAVAILABLE, also while a partition is being taken back; nothing was written.
     """
-    if any(rewound_to(table, each.owner) is not None for each in ranges):
+    back = {each: rewound_to(table, each.owner) for each in ranges}
+    if any(offset is not None for offset in back.values()):
         table.update_incremental()
-    if gone := moved(table, ranges):
+        back = {each: rewound_to(table, each.owner) for each in ranges}
+    before = positions(table, ranges)
+    # A range from 0 may be a partition's first.
+    if gone := {each.owner: before[each.owner] for each in ranges if (before[each.owner] or 0) != each.start}:
         raise FencedError(gone)
-    for each in ranges:
-        if (offset := rewound_to(table, each.owner)) is not None:
+    for each, offset in back.items():
+        if offset is not None:
             place = f"{each.topic}/{each.partition}"
             detail = f"{place} is being taken back to offset {offset}; where that was broken off, run it again"
             raise SnowmeltError(Reason.UNAVAILABLE, detail)
@@ -105,7 +108,7 @@ def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
                 transactions.append(Transaction(key, (table.transaction_version(key) or 0) + count))
         if each.watermark_ms:
             transactions.append(Transaction(counter("watermark", each.owner), each.watermark_ms))
-    commit(table, rows, transactions, ranges)
+    commit(table, rows, transactions, before, {each.owner: each.end for each in ranges})
 
 
 def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
@@ -129,8 +132,8 @@ def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> N
     if len(fresh) == 0:
         return
     touched = [each for each in ranges if each.owner in done]
-    ends = [Transaction(each.owner, max(each.end, done[each.owner])) for each in touched]
-    commit(table, fresh, ends, touched)
+    ends = {each.owner: max(each.end, done[each.owner]) for each in touched}
+    commit(table, fresh, [Transaction(own, end) for own, end in ends.items()], positions(table, touched), ends)
 
 
 def _ends(table: DeltaTable, places: Sequence[tuple[str, int]]) -> dict[str, int]:
@@ -161,15 +164,32 @@ def mark(table: DeltaTable, rows: pa.Table, kind: str, values: Mapping[str, int]
         raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take the commit: {error}") from error
 
 
-def commit(table: DeltaTable, rows: pa.Table, transactions: list[Transaction], ranges: Sequence[Range]) -> None:
-    """Writes with the handle whose versions were compared; an unclear end is looked up, never tried again blindly."""
-    before = {each.owner: table.transaction_version(each.owner) for each in ranges}
+def commit(
+    table: DeltaTable,
+    rows: pa.Table,
+    transactions: list[Transaction],
+    before: Mapping[str, int | None],
+    after: Mapping[str, int],
+) -> None:
+    """Writes with the handle whose versions were compared; an unclear end is looked up, never tried again blindly.
+
+    Args:
+        table: the handle.
+        rows: what to add.
+        transactions: what to note.
+        before: by owner where its partition is on the handle.
+        after: by owner where the commit takes it.
+
+    Raises:
+        FencedError: another writer has moved a partition; nothing was written.
+        SnowmeltError: UNAVAILABLE; nothing was written.
+    """
     try:
         _write(table, rows, transactions)
     except (CommitFailedError, DeltaError, OSError) as error:
         table.update_incremental()
-        now = {each.owner: table.transaction_version(each.owner) for each in ranges}
-        if not isinstance(error, CommitFailedError) and now == {each.owner: each.end for each in ranges}:
+        now = {own: table.transaction_version(own) for own in before}
+        if not isinstance(error, CommitFailedError) and now == after:
             return
         if now != before:
             raise FencedError(now) from error
