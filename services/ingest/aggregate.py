@@ -98,6 +98,8 @@ class StateSink:
             if fence != write.to_offset:
                 moved.add((write.topic, write.partition))
         if moved:
+            for place in moved:  # until it begins again its end says nothing of what these buckets hold: no beat
+                self._ends.pop(place, None)
             raise MovedError(moved, f"the online store is elsewhere than this process left it: {sorted(moved)}")
 
     def beat(self) -> None:
@@ -131,6 +133,7 @@ class StateSink:
         Raises:
             SnowmeltError: UNAVAILABLE; FEATURES_MISMATCH where the compiled views are not those of the generation.
         """
+        self._ends.clear()
         try:
             self.store.follow()
         except SnowmeltError as error:

@@ -151,3 +151,28 @@ def test_an_emptied_store_is_filled_again_from_the_beginning(redis_url: str) -> 
     assert store.read("user_seen", entities) == before
     counters = store.fence_table.counters()[topics.EVENTS]
     assert (counters.applied, counters.duplicates, counters.dead) == (PARTITIONS * EACH, 0, 0)
+
+
+def test_a_beat_before_the_places_begin_again_moves_no_fence_of_an_emptied_store(redis_url: str) -> None:
+    places, store, lane = all_taken(redis_url)
+    store.client.flushall()
+    more = [
+        Records(topics.EVENTS, partition, [EACH], [NOW], *([each] for each in an_event(PARTITIONS * EACH)), [None])
+        for partition in range(PARTITIONS)
+    ]
+    lane.take(more)
+    with pytest.raises(MovedError):
+        lane.settle()
+    lane.beat()
+    for place in places:
+        assert not any(store.fences("one", *place))
+    with pytest.raises(MovedError):
+        lane.follow()
+    lane.beat()
+    assert set(lane.begin(places).values()) == {0}
+    lane.take(log(topics.EVENTS, an_event))
+    lane.beat()
+    for place in places:
+        assert store.fences("one", *place) == [EACH] * 16
+    states = expected("user_seen", topics.EVENTS, log(topics.EVENTS, an_event))
+    assert dict(zip(states, store.read("user_seen", list(states)), strict=True)) == states
