@@ -10,6 +10,7 @@ from services.ingest.crash import CrashPoints
 from services.ingest.decode import Decoded
 from services.ingest.guard import Guard
 from services.ingest.lateness import Lateness
+from services.ingest.memory import give_back
 from services.ingest.ports import MovedError, Outcome
 from services.ingest.verdicts import dead_rows
 from snowmelt.contracts.topics import EVENTS
@@ -106,9 +107,12 @@ class LakeSink:
     def beat(self) -> None:
         """Looks whether somebody has taken the lake back to a time, where nothing comes that would show it.
 
+        Gives back what the writes before have freed.
+
         Raises:
             MovedError: these places begin again.
         """
+        give_back()
         back: set[Place] = set()
         for topic in {topic for topic, _ in self._ends}:
             table, incarnation = TOPIC_TABLES[topic], self._incarnations[topic]

@@ -36,9 +36,10 @@ def _lines(report: Report) -> list[str]:
         f"  features applied {report.stall_features_applied:.0%} of what came while the lake hung",
         *_phase(f"burst, {report.burst_times:.1f} times", report.burst),
         f"  drained {report.drained_s:.0f} s after it",
-        (
-            f"hot key: its partition {report.hot_partition_behind_s:.1f} s behind, "
-            f"the others {report.other_partitions_behind_s:.1f} s"
+        *(
+            f"hot key: {lane}: others done after {each.others_s:.1f} s with {each.hot_left:.0%} of its partition left "
+            f"({each.hot_left_fair:.0%} where each has its part), all of it after {each.hot_s:.1f} s"
+            for lane, each in report.hot_order.items()
         ),
     ]
 

@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable
+from deltalake import DeltaTable, WriterProperties
 from deltalake.exceptions import CommitFailedError
 
 SMALL_BYTES = 32 * 1024 * 1024
 COMPACT_FILES = 64
+_WRITER = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=131_072)
+"""A row group is held in memory until it is whole; delta-rs's own has 1,048,576 rows."""
 
 
 def scattered(handle: DeltaTable, files: int) -> bool:
@@ -35,7 +37,10 @@ def compact(lake: str, table: str, files: int) -> int:
         if not scattered(handle, files):
             return 0
         try:
-            return int(handle.optimize.compact(target_size=2 * SMALL_BYTES)["numFilesRemoved"])
+            done = handle.optimize.compact(
+                target_size=2 * SMALL_BYTES, max_concurrent_tasks=1, writer_properties=_WRITER
+            )
+            return int(done["numFilesRemoved"])
         except CommitFailedError:
             return 0  # rows were taken back meanwhile
 

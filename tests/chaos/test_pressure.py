@@ -17,7 +17,6 @@ def test_pressure_costs_neither_memory_nor_events(
     tmp_path: Path, kafka_distribution: Distribution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pressure, "WARM_EVENTS", 5_000)
-    monkeypatch.setattr(pressure, "CALM_LAG_S", 20.0)  # other tests may be running
     with Rig(tmp_path, partitions=4, cache=CACHE) as rig:
         report = pressure.drill(rig, stall_s=3, burst_s=2, memory_mbytes=384, least_events=120_000)
     assert report.problems == []
