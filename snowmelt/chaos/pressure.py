@@ -21,6 +21,8 @@ TIMES = 5.0
 CALM_LAG_S = 5.0
 """What lag may be where nothing holds a lane up; what is exported is up to 2 s old."""
 STALL_CATCH_UP_S = 60.0
+HOT_S, HOT_EVENTS_LEAST = 20.0, 120_000
+"""How much comes with a hot key: what is sustained in that time, and more than some writes take in any case."""
 DRAIN_S = 1800.0
 
 
@@ -195,7 +197,7 @@ def drill(
     say(f"both lanes sustain {rate:,.0f} events/s")
     run.stall(rate / 2, stall_s)
     run.burst(rate, max(burst_s, least_events / (TIMES * rate)))
-    run.hot(max(int(rate * min(burst_s, 20.0)), least_events))
+    run.hot(max(int(rate * min(burst_s, HOT_S)), HOT_EVENTS_LEAST))
     report = run.finish()
     report.seconds = time.monotonic() - began
     return report

@@ -40,10 +40,14 @@ class Traffic:
         """User and item; the two lists repeat out of step."""
         return f"u{self._users[number % len(self._users)]}", f"i{self._items[number % (len(self._items) - 1)]}"
 
+    def time_ms(self, number: int) -> int:
+        """When it happened."""
+        return NOW_MS + int(number * self._step_ms)
+
     def record(self, number: int) -> tuple[bytes, bytes, int]:
         """Key, value and time in ms."""
         user, item = self.entities(number)
-        time_ms = NOW_MS + int(number * self._step_ms)
+        time_ms = self.time_ms(number)
         event = events_pb2.Event(
             event_id=f"{number:020d}",
             tenant=DEFAULT_TENANT,
