@@ -78,7 +78,7 @@ def _store(folder: Path, connection: str, *, check_times: bool) -> FeatureStore:
     source = PushSource(name=PUSH, batch_source=nothing)
     user, item = (Entity(name=name, join_keys=[f"{name}_id"], value_type=ValueType.STRING) for name in ("user", "item"))
     item_schema = [Field(name=n, dtype=Float64 if n.endswith("decayed") else Int64) for n in ITEM_FEATURES]
-    kinds = (Float64, Array(Float64), Array(Float64), Array(String))
+    kinds: tuple[Any, ...] = (Float64, Array(Float64), Array(Float64), Array(String))
     user_schema = [Field(name=name, dtype=kind) for name, kind in zip(USER_FEATURES, kinds, strict=True)]
     views = [
         FeatureView(name="user_profile", entities=[user], schema=user_schema, source=source),
