@@ -109,6 +109,8 @@ def _others(
 
 
 def _good(batch: Batch, verdicts: dict[int, Verdict]) -> I64:
+    if not verdicts:
+        return np.arange(len(batch))
     return np.setdiff1d(np.arange(len(batch)), np.fromiter(verdicts, np.int64, len(verdicts)))
 
 
