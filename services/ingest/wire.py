@@ -15,7 +15,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from services.ingest.batch import I64, Mask
 from services.ingest.events import OPTIONAL, TEXTS, EventColumns, Lists
-from services.ingest.wire_scan import DOUBLE, ITEM, PAIR, TEXT, VARINT, gather, scan
+from services.ingest.wire_scan import DOUBLE, PIECE, TEXT, VARINT, gather, pairs, scan
 from snowmelt.api.events.v1 import events_pb2
 
 MAX_FIELDS = 48
@@ -30,6 +30,7 @@ _KINDS = {
 }
 """By type of a field its wire type and kind."""
 _NUMBERS = (*OPTIONAL, "event_time_ms")
+_LISTS = ("context", "categories")
 
 
 def _by_tag() -> I64:
@@ -39,8 +40,8 @@ def _by_tag() -> I64:
             (wire, kind), which = _KINDS[each.type], TEXTS.index(each.name)
         elif each.name in _NUMBERS:
             (wire, kind), which = _KINDS[each.type], _NUMBERS.index(each.name)
-        elif each.name in ("context", "categories"):
-            wire, kind, which = 2, PAIR if each.name == "context" else ITEM, 0
+        elif each.name in _LISTS:
+            wire, kind, which = 2, PIECE, _LISTS.index(each.name)
         else:
             continue
         found[each.number << 3 | wire] = kind, which
@@ -76,7 +77,7 @@ class _Reader:
         self._numbers = np.zeros((len(_NUMBERS), len(values)), np.int64)
         self._present: Mask = np.zeros((len(_NUMBERS), len(values)), np.bool_)
         out = (self._texts, self._numbers, self._present, self.odd)
-        self._items, self._pairs = scan(self._data, starts, stops, _TAGS, MAX_FIELDS, out)
+        self._pieces: I64 = scan(self._data, starts, stops, _TAGS, MAX_FIELDS, out)
 
     def columns(self) -> EventColumns:
         """The columns of all records; marks as odd what only shows now."""
@@ -105,22 +106,30 @@ class _Reader:
             self.odd[rows[[not _is_text(each) for each in found.cast(pa.binary()).to_pylist()]]] = True
         return found
 
+    def _list(self, name: str) -> tuple[I64, I64, I64]:
+        """Row, begin and end of each piece of a list, in the order of the bytes."""
+        rows, _, begins, ends = self._pieces[self._pieces[:, 1] == _LISTS.index(name)].T
+        return rows, begins, ends
+
     def _categories(self) -> Lists:
-        rows, begins, ends = self._items.T
+        rows, begins, ends = self._list("categories")
         return Lists(np.bincount(rows, minlength=len(self.odd)), (self._strings(rows, begins, ends),))
 
     def _context(self) -> Lists:
-        """Pairs by row and key; a row with a key that comes twice is odd."""
-        rows, keys, keys_end, values, ends = self._pairs.T
-        pairs = pa.table(
-            {"row": rows, "key": self._strings(rows, keys, keys_end), "value": self._strings(rows, values, ends)}
-        )
+        """Pairs by row and key; a row with a key that comes twice, or a pair that is not key and value, is odd."""
+        rows, begins, ends = self._list("context")
+        places: I64 = pairs(self._data, begins, ends)
+        whole = places[:, 0] >= 0
+        self.odd[rows[~whole]] = True
+        rows, ends = rows[whole], ends[whole]
+        keys_end, keys, values = places[whole].T
+        flat = self._strings(rows, keys, keys_end), self._strings(rows, values, ends)
         if (np.diff(rows) == 0).any():
-            pairs = pairs.take(pc.sort_indices(pairs, [("row", "ascending"), ("key", "ascending")]))
-            key = pairs["key"].combine_chunks()
-            again = pc.equal(key[1:], key[:-1]).to_numpy(zero_copy_only=False).astype(np.bool_) & (np.diff(rows) == 0)
-            self.odd[rows[1:][again]] = True
-        flat = tuple(pairs[name].combine_chunks() for name in ("key", "value"))
+            table = pa.table({"row": rows, "key": flat[0], "value": flat[1]})
+            table = table.take(pc.sort_indices(table, [("row", "ascending"), ("key", "ascending")]))
+            flat = table["key"].combine_chunks(), table["value"].combine_chunks()
+            again = pc.equal(flat[0][1:], flat[0][:-1]).to_numpy(zero_copy_only=False).astype(np.bool_)
+            self.odd[rows[1:][again & (np.diff(rows) == 0)]] = True
         return Lists(np.bincount(rows, minlength=len(self.odd)), flat)
 
 

@@ -6,7 +6,7 @@ Importing this module takes a second.
 import numba
 import numpy as np
 
-TEXT, DOUBLE, VARINT, ITEM, PAIR = range(1, 6)
+TEXT, DOUBLE, VARINT, PIECE = range(1, 5)
 """Kinds of fields, as in ``kinds``; 0 is none that is known."""
 _KEY, _VALUE = 1 << 3 | 2, 2 << 3 | 2
 
@@ -27,7 +27,7 @@ def _varint(data, at, stop):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def scan(data, starts, stops, kinds, most, out):  # type: ignore[no-untyped-def] # noqa: PLR0912, PLR0917
-    """Reads n records; those in ``odd`` have been read in part.
+    """Reads n records; those in ``odd`` have been read in part. Returns the pieces of lists: int64[p, 4].
 
     Args:
         data: uint8, all records one after the other.
@@ -37,15 +37,12 @@ def scan(data, starts, stops, kinds, most, out):  # type: ignore[no-untyped-def]
         out: texts int64[t, 2, n], begin and end, at first both the record's start; numbers int64[f, n], of a double its
             bits; present bool[f, n]; odd bool[n].
 
-    Returns:
-        Items of lists as int64[p, 3], row, begin, end, and pairs as int64[q, 5], row, key's begin and end, value's.
+    A piece is its row, its field's place, and where it begins and ends.
     """
     texts, numbers, present, odd = out
-    items, pairs = np.empty((len(starts) + 1, 3), np.int64), np.empty((64, 5), np.int64)
-    found, paired = 0, 0
+    pieces, found = np.empty((len(starts) + 1, 4), np.int64), 0
     for row in range(len(starts)):
-        at, stop = starts[row], stops[row]
-        fields = 0
+        at, stop, fields = starts[row], stops[row], 0
         odd[row] = True  # until its end is reached
         while at < stop:
             kind, which = kinds[data[at], 0], kinds[data[at], 1]
@@ -56,10 +53,7 @@ def scan(data, starts, stops, kinds, most, out):  # type: ignore[no-untyped-def]
             if kind == DOUBLE:
                 if at + 8 > stop:
                     break
-                bits = np.int64(0)
-                for k in range(8):
-                    bits |= np.int64(data[at + k]) << (8 * k)
-                numbers[which, row], present[which, row] = bits, True
+                numbers[which, row], present[which, row] = _bits(data, at), True
                 at += 8
                 continue
             size, at = _varint(data, at, stop)
@@ -68,43 +62,46 @@ def scan(data, starts, stops, kinds, most, out):  # type: ignore[no-untyped-def]
             if kind == VARINT:
                 numbers[which, row], present[which, row] = size, True
                 continue
-            end = at + size
             if size > stop - at:
                 break
             if kind == TEXT:
                 if texts[which, 0, row] != starts[row]:  # protobuf looks at each, though the last one stands
                     break
-                texts[which, 0, row], texts[which, 1, row] = at, end
-            elif kind == ITEM:
-                if found == len(items):
-                    items = _longer(items)
-                items[found, 0], items[found, 1], items[found, 2] = row, at, end
-                found += 1
+                texts[which, 0, row], texts[which, 1, row] = at, at + size
             else:
-                key, key_end, value = _pair(data, at, end)
-                if value < 0:
-                    break
-                if paired == len(pairs):
-                    pairs = _longer(pairs)
-                pairs[paired, 0], pairs[paired, 1], pairs[paired, 2] = row, key, key_end
-                pairs[paired, 3], pairs[paired, 4] = value, end
-                paired += 1
-            at = end
+                if found == len(pieces):
+                    pieces = _longer(pieces)
+                pieces[found, 0], pieces[found, 1], pieces[found, 2], pieces[found, 3] = row, which, at, at + size
+                found += 1
+            at += size
         else:
             odd[row] = False
-    return items[:found], pairs[:paired]
+    return pieces[:found]
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _bits(data, at):  # type: ignore[no-untyped-def]
+    bits = np.int64(0)
+    for k in range(8):
+        bits |= np.int64(data[at + k]) << (8 * k)
+    return bits
 
 
 @numba.njit(nogil=True, cache=True)
-def _pair(data, at, end):  # type: ignore[no-untyped-def]
-    """Where the key begins and ends and the value begins; -1 where it is not a key and a value and nothing else."""
-    if at >= end or data[at] != _KEY:
-        return 0, 0, -1
-    size, key = _varint(data, at + 1, end)
-    if key < 0 or size >= end - key or data[key + size] != _VALUE:
-        return 0, 0, -1
-    rest, value = _varint(data, key + size + 1, end)
-    return key, key + size, value if value >= 0 and rest == end - value else -1
+def pairs(data, begins, ends):  # type: ignore[no-untyped-def]
+    """Where the key of each piece ends, and where key and value begin: int64[n, 3]; -1 where it is not just these."""
+    found = np.full((len(begins), 3), -1, np.int64)
+    for row in range(len(begins)):
+        at, end = begins[row], ends[row]
+        if at == end or data[at] != _KEY:
+            continue
+        size, key = _varint(data, at + 1, end)
+        if key < 0 or size >= end - key or data[key + size] != _VALUE:
+            continue
+        rest, value = _varint(data, key + size + 1, end)
+        if value >= 0 and rest == end - value:
+            found[row, 0], found[row, 1], found[row, 2] = key + size, key, value
+    return found
 
 
 @numba.njit(nogil=True, cache=True)
