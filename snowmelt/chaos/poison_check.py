@@ -4,11 +4,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from snowmelt.chaos.check import differing_counts
+from snowmelt.chaos.places import places
 from snowmelt.chaos.rig import Rig
 from snowmelt.chaos.states import differing_views
-from snowmelt.contracts.topics import EVENTS, FEATURE_TOPICS, IMPRESSIONS, LAKE_TOPICS
+from snowmelt.contracts.topics import EVENTS, IMPRESSIONS, LAKE_TOPICS
 from snowmelt.lake import DEAD_LETTERS, TOPIC_TABLES
 
 if TYPE_CHECKING:
@@ -23,17 +24,20 @@ def check(rig: Rig, told: "Told", report: "Report") -> None:
     for topic in LAKE_TOPICS:
         _check_rows(rig, topic, told, report)
     _check_letters(rig, told.refused, report)
-    _check_counts(rig, told, report)
+    dead = Counter(name.partition("/")[0] for name in told.refused)
+    report.problems += differing_counts(
+        rig, {topic: (len(told.good[topic]["number"]), told.again[topic], dead[topic]) for topic in LAKE_TOPICS}
+    )
     report.problems += [f"online: {name} differs from the lake's recomputation" for name in differing_views(rig)]
 
 
 def _check_rows(rig: Rig, topic: str, told: "Told", report: "Report") -> None:
     sent = {name: np.array(column, np.int64) for name, column in told.good[topic].items()}
     order = np.lexsort((sent["offset"], sent["partition"]))
-    expected = _places(sent["partition"][order], sent["offset"][order])
+    expected = places(topic, sent["partition"][order], sent["offset"][order])
     mark = {EVENTS: "event_id", IMPRESSIONS: "request_id"}.get(topic)
     rows = rig.lake.read(TOPIC_TABLES[topic], ["partition", "offset", *([mark] if mark else [])])
-    found = _places(rows["partition"].to_numpy(), rows["offset"].to_numpy())
+    found = places(topic, rows["partition"].to_numpy(), rows["offset"].to_numpy())
     lost, more = np.setdiff1d(expected, found), np.setdiff1d(found, expected)
     twice = len(found) - len(np.unique(found))
     report.stored[topic] = len(found)
@@ -48,10 +52,6 @@ def _check_rows(rig: Rig, topic: str, told: "Told", report: "Report") -> None:
         wanted = [f"{letter}{number}" for number in sent["number"][order].tolist()]
         if rows[mark].to_pylist() != wanted:
             report.problems.append(f"{topic}: rows stand at the places of others")
-
-
-def _places(partitions: npt.NDArray[Any], offsets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    return partitions.astype(np.int64) << 40 | offsets.astype(np.int64)
 
 
 def _check_letters(rig: Rig, refused: "dict[str, Refused]", report: "Report") -> None:
@@ -82,20 +82,3 @@ def _differs(row: dict[str, Any], sent: "Refused") -> str:
     if kept != (row["payload"] is not None) or (kept and len(row["payload"]) != sent.size):
         return "its bytes are not kept as they should be"
     return ""
-
-
-def _check_counts(rig: Rig, told: "Told", report: "Report") -> None:
-    online = rig.store.fence_table.counters()
-    for topic in LAKE_TOPICS:
-        table = TOPIC_TABLES[topic]
-        progress = rig.lake.progress(table, list(rig.lake.next_offsets(table))).values()
-        dead = sum(name.startswith(f"{topic}/") for name in told.refused)
-        expected = (len(told.good[topic]["number"]), told.again[topic], dead)
-        sums = (sum(each.duplicates for each in progress), sum(each.dead for each in progress))
-        lanes = {"lake": (rig.lake.rows(table), *sums)}
-        if topic in FEATURE_TOPICS:
-            counts = online[topic]
-            lanes["features"] = (counts.applied, counts.duplicates, counts.dead)
-        for lane, found in lanes.items():
-            if found != expected:
-                report.problems.append(f"{lane} lane, {topic}: applied, duplicates, dead {found}, sent {expected}")

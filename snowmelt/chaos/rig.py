@@ -79,8 +79,19 @@ class Rig:
         until(ready, 20, "Redis did not start")
         return found[0]
 
-    def start(self, lane: str, module: str = MODULE, **settings: str | float) -> subprocess.Popen[bytes]:
-        """Starts a lane as a process; ``settings`` are SNOWMELT_INGEST_* in lower case."""
+    def start(
+        self, lane: str, module: str = MODULE, *, name: str = "", **settings: str | float
+    ) -> subprocess.Popen[bytes]:
+        """Starts a lane as a process.
+
+        Args:
+            lane: which.
+            module: the program.
+            name: what a second process of the lane is called, where it has a log and an address of its own; else both
+                go by the lane's name.
+            settings: SNOWMELT_INGEST_* in lower case.
+        """
+        name = name or lane
         environ = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_")}
         environ |= {
             "SNOWMELT_STATE_DIR": str(self.folder),
@@ -88,37 +99,37 @@ class Rig:
             "SNOWMELT_REDIS_URL": self.redis_url,
             "SNOWMELT_INGEST_LANE": lane,
             "SNOWMELT_INGEST_ASSIGNMENT": "all",
-            "SNOWMELT_INGEST_OPS_ADDRESS": self._ops.setdefault(lane, f"127.0.0.1:{free_port()}"),
+            "SNOWMELT_INGEST_OPS_ADDRESS": self._ops.setdefault(name, f"127.0.0.1:{free_port()}"),
         }
         environ |= {f"SNOWMELT_INGEST_{key.upper()}": str(value) for key, value in settings.items()}
-        with (self.folder / f"{lane}.log").open("ab") as log:
+        with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-P", "-m", module], env=environ, stdout=log, stderr=log)
         self._lanes.append(process)
         return process
 
-    def wait_ready(self, lane: str, seconds: float = 60) -> None:
-        """Waits until the lane that was started last says that it reads.
+    def wait_ready(self, name: str, seconds: float = 60) -> None:
+        """Waits until the process of that name that was started last says that it reads.
 
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
+        until(lambda: self.ready(name), seconds, f"{name} did not start")
 
-        def ready() -> bool:
-            try:
-                with urllib.request.urlopen(f"http://{self._ops[lane]}/readyz", timeout=5) as answer:
-                    return int(answer.status) == 200
-            except OSError:
-                return False
+    def ready(self, name: str) -> bool:
+        """Whether the process of that name says that it reads."""
+        try:
+            with urllib.request.urlopen(f"http://{self._ops[name]}/readyz", timeout=5) as answer:
+                return int(answer.status) == 200
+        except OSError:
+            return False
 
-        until(ready, seconds, f"{lane} did not start")
+    def ops(self, name: str) -> str:
+        """The address of the ops listener of the last process of that name."""
+        return self._ops[name]
 
-    def ops(self, lane: str) -> str:
-        """The address of the ops listener of a lane's last process."""
-        return self._ops[lane]
-
-    def log(self, lane: str) -> str:
-        """The end of what a lane has logged."""
-        return (self.folder / f"{lane}.log").read_text(errors="replace")[-2000:]
+    def log(self, name: str) -> str:
+        """The end of what was logged under a name."""
+        return (self.folder / f"{name}.log").read_text(errors="replace")[-2000:]
 
     def ends(self, lane: str) -> dict[tuple[str, int], int]:
         """Where the log of each of a lane's partitions ends."""

@@ -1,74 +1,129 @@
-"""Traffic of a drill: events of which some come twice and some are invalid, and what Kafka acknowledged of them."""
+"""Traffic of a drill: records of which some come twice and some are invalid, and what Kafka acknowledged of them."""
 
 import random
 import threading
-from dataclasses import dataclass, field
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 
-from snowmelt.api.events.v1 import events_pb2
-from snowmelt.contracts.ids import record_key
-from snowmelt.contracts.topics import EVENTS
-from snowmelt.runtime.kafka.producer import Producer
+import numpy as np
 
-NOW_MS = 1_714_521_600_000
+from snowmelt.chaos.bad_records import NOW_MS, good
+from snowmelt.chaos.places import I64, place
+from snowmelt.contracts.topics import EVENTS, IMPRESSIONS, LAKE_TOPICS
+from snowmelt.runtime.kafka.producer import Delivery, Producer
+
+FIRST, AGAIN, INVALID = range(3)
+_WEIGHTS = (95, 3, 2)
+"""Of a hundred records."""
+_WITH_IDS = (EVENTS, IMPRESSIONS)
+"""The topics whose records are known again; in the others each is a row."""
+_BLOCK = 5_000
+"""Records on their way at once."""
 
 
-@dataclass
 class Acknowledged:
-    """What the producer was told: by (partition, offset) the event id of each valid record, and what is none."""
+    """What the producer was told, as columns by topic: place, number and kind of each record."""
 
-    first: dict[tuple[int, int], str] = field(default_factory=dict)
-    duplicates: set[tuple[int, int]] = field(default_factory=set)
-    invalid: set[tuple[int, int]] = field(default_factory=set)
+    def __init__(self) -> None:
+        self._columns = {topic: (array("q"), array("q"), array("b")) for topic in LAKE_TOPICS}
+        self._lock = threading.Lock()
+
+    def note(self, kind: int, number: int, told: Delivery) -> None:
+        """Writes one acknowledgement down; called from the threads that serve deliveries."""
+        where = place(told.topic, told.partition, told.offset)
+        with self._lock:
+            for column, value in zip(self._columns[told.topic], (where, number, kind), strict=True):
+                column.append(value)
+
+    def of(self, topic: str, kind: int) -> tuple[I64, I64]:
+        """Places, rising, and numbers of the records of a kind: int64[n] each."""
+        with self._lock:
+            where, numbers, kinds = (np.array(column, np.int64) for column in self._columns[topic])
+        mine = np.flatnonzero(kinds == kind)
+        mine = mine[np.argsort(where[mine])]
+        return where[mine], numbers[mine]
+
+    @property
+    def first(self) -> I64:
+        """The places of valid records that had not come before."""
+        return self._all(FIRST)
+
+    @property
+    def duplicates(self) -> I64:
+        """The places of those that had."""
+        return self._all(AGAIN)
+
+    @property
+    def invalid(self) -> I64:
+        """The places of those that are to be dead letters."""
+        return self._all(INVALID)
+
+    def _all(self, kind: int) -> I64:
+        return np.concatenate([self.of(topic, kind)[0] for topic in LAKE_TOPICS])
 
 
 class Traffic:
-    """Sends events of which some come twice and some are invalid, and keeps what Kafka acknowledged."""
+    """Sends records and keeps what Kafka acknowledged.
 
-    def __init__(self, bootstrap: str, seed: int) -> None:
+    Args:
+        bootstrap: Kafka's addresses.
+        seed: the same one sends the same records.
+        shares: by topic how many of all records are its own; by default all are events.
+    """
+
+    def __init__(self, bootstrap: str, seed: int, shares: Mapping[str, int] | None = None) -> None:
         self._producer = Producer(bootstrap, linger_ms=5)
         self._random = random.Random(seed)  # noqa: S311 - a drill that can be repeated
         self._lock = threading.Lock()
-        self._sent = 0
+        self._shares = dict(shares or {EVENTS: 1})
+        self._numbers: Counter[str] = Counter()
+        self._failures: list[BaseException] = []
+        self.sent = 0
         self.acknowledged = Acknowledged()
 
     def send(self, count: int) -> None:
-        """Sends ``count`` records and waits for their acknowledgements."""
-        with self._lock:
-            pending = []
-            for _ in range(count):
-                kind = self._random.choices(("new", "again", "bad"), (95, 3, 2))[0]
-                number = self._random.randrange(self._sent) if kind == "again" and self._sent else self._sent
-                self._sent += kind == "new"
-                key, value = _event(number)
-                value = b"\xff" + value if kind == "bad" else value
-                pending.append((kind, number, self._producer.submit(EVENTS, key, value, NOW_MS + self._sent)))
-            for kind, number, future in pending:
-                place = (future.result(30).partition, future.result().offset)
-                self._note(kind, number, place)
+        """Sends ``count`` records and waits for their acknowledgements.
 
-    def _note(self, kind: str, number: int, place: tuple[int, int]) -> None:
-        if kind == "bad":
-            self.acknowledged.invalid.add(place)
-        elif kind == "again":
-            self.acknowledged.duplicates.add(place)
-        else:
-            self.acknowledged.first[place] = f"e{number}"
+        Raises:
+            SnowmeltError: UNAVAILABLE where one was not acknowledged.
+        """
+        with self._lock:
+            while count > 0:
+                self._send_block(min(count, _BLOCK))
+                count -= _BLOCK
 
     def close(self) -> None:
         """Ends the producer."""
         self._producer.close()
 
+    def _send_block(self, count: int) -> None:
+        topics = self._random.choices(tuple(self._shares), tuple(self._shares.values()), k=count)
+        for topic, kind in zip(topics, self._random.choices((FIRST, AGAIN, INVALID), _WEIGHTS, k=count), strict=True):
+            self._submit(topic, kind)
+        self._producer.flush()
+        if self._failures:
+            raise self._failures[0]
 
-def _event(number: int) -> tuple[bytes, bytes]:
-    user = f"u{number % 211}"
-    event = events_pb2.Event(
-        event_id=f"e{number}",
-        tenant="default",
-        user_id=user,
-        item_id=f"i{number * 7919 % 97}",
-        type=("view", "click", "purchase")[number % 3],
-        event_time_ms=NOW_MS - (number * 104_729) % 600_000,
-        categories=[f"c{number % 5}"],
-        price=number % 50 + 0.25,
-    )
-    return record_key("default", user), event.SerializeToString()
+    def _submit(self, topic: str, kind: int) -> None:
+        number = self._numbers[topic]
+        if kind == AGAIN and (topic not in _WITH_IDS or not number):
+            kind = FIRST
+        if kind == AGAIN:
+            number = self._random.randrange(number)
+        record = good(topic, number)
+        value = b"\xff" + (record.value or b"") if kind == INVALID else record.value
+        self._numbers[topic] += kind == FIRST
+        self.sent += 1
+        future = self._producer.submit(topic, record.key, value, NOW_MS + self.sent)
+        future.add_done_callback(self._noting(kind, number))
+
+    def _noting(self, kind: int, number: int) -> Callable[[Future[Delivery]], None]:
+        def noted(future: Future[Delivery]) -> None:
+            if (failure := future.exception()) is not None:
+                self._failures.append(failure)
+            else:
+                self.acknowledged.note(kind, number, future.result())
+
+        return noted

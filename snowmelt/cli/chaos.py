@@ -7,7 +7,7 @@ import typer
 app = typer.Typer(add_completion=False, help="Kill processes at named points and check the outcome")
 
 DRILLS = {
-    "ingest": "kill both lanes at named points",
+    "ingest": "kill both lanes at every named point",
     "poison": "bad records of every kind among good ones",
     "pressure": "stall the lake, flood both lanes, heat one key",
 }

@@ -13,9 +13,10 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from snowmelt.chaos.bad_records import NOW_MS
 from snowmelt.chaos.check import Report, check
 from snowmelt.chaos.rig import Rig, until
-from snowmelt.chaos.traffic import NOW_MS, Traffic
+from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.runtime.kafka.jars import Distribution
 
