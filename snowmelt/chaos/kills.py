@@ -17,7 +17,7 @@ from snowmelt.chaos.victims import Victims
 from snowmelt.contracts.topics import LANE_TOPICS
 
 TICK_S = 0.1
-TRICKLE, BLOCK = 20, 5_000
+TRICKLE, BLOCK = 5, 5_000
 """Records a tick: where the kills are behind, and at most."""
 SAY_S = 5.0
 

@@ -8,16 +8,16 @@ from snowmelt.chaos.plan import Hit, Way
 from snowmelt.chaos.rig import Rig, until
 from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
 
-REACH_S, START_S, END_S = 20.0, 60.0, 20.0
-"""How long a process may take to a point, to its start and to its end."""
+START_S, REACH_S, END_S = 60.0, 15.0, 20.0
+"""How long a process may take to its start, from there to its point, and to its end."""
 RANDOM_S = 3.0
 PASSINGS = 3
 """A point on the way of the records is hit at one of its first passings."""
 SESSION_S = 6
 FLUSH_S = 0.1
+SLOW_MS = 300
 ATTEMPTS = 3
 
-_IN_GROUP = (Way.ALONE, Way.TAKES, Way.GIVES)
 _Process = subprocess.Popen[bytes]
 _Settings = dict[str, str | float]
 
@@ -66,30 +66,47 @@ class Victims:
         return Way.TIME
 
     def _attempt(self, hit: Hit) -> Way | None:
-        way = hit.way
-        other = self._start(_group(way), f"{self._lane}-other") if way is Way.TAKES else None
-        if other is not None:
-            self._rig.wait_ready(f"{self._lane}-other", START_S)
+        way, others = hit.way, []
+        if way in (Way.TAKES, Way.RIVAL):
+            others.append(self._start_other(way))
+        if way is Way.TAKES:
+            self._until_ready(others[0], self._other)
         process = self._start(_victim(way) | {"crash_at": f"{hit.point}:{self._passing(hit)}"})
-        if way in (Way.STOP, Way.GIVES):
-            until(lambda: process.poll() is not None or self._rig.ready(self._lane), START_S, self._late(hit))
+        self._until_ready(process, self._lane)
+        if way is Way.GIVES:
+            others.append(self._start_other(way))
+        if others and process.poll() is None:
+            self._until_ready(others[0], self._other)
         if way is Way.STOP:
             _wait(process, self._chance.uniform(2, 5) * FLUSH_S)
             process.terminate()
-        elif way in (Way.GIVES, Way.RIVAL):
-            other = self._start(_group(way), f"{self._lane}-other")
         code = _wait(process, REACH_S)
         if code is None:
             way = Way.STOP
             process.terminate()
             code = _wait(process, END_S)
-        process.kill()
-        process.wait()
-        if other is not None:
-            self._end(other, way)
+        for each in (process, *others):
+            each.kill()
+            each.wait()
         if code not in (None, ExitCode.OK, -signal.SIGKILL):
             raise self._ended(code, f"on its way to {hit.point}")
         return way if code == -signal.SIGKILL else None
+
+    @property
+    def _other(self) -> str:
+        return f"{self._lane}-other"
+
+    def _start_other(self, way: Way) -> _Process:
+        """A second process, to be killed when the first one is; in a group it takes the place of the last such."""
+        return self._start(_group(way, "other"), self._other)
+
+    def _until_ready(self, process: _Process, name: str) -> None:
+        """Waits until the process reads, or has ended."""
+        try:
+            until(lambda: process.poll() is not None or self._rig.ready(name), START_S, "")
+        except SnowmeltError as error:
+            detail = f"{name} did not start within {START_S:.0f} s: {self._rig.log(name)}"
+            raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
 
     def _start(self, settings: _Settings, name: str = "") -> _Process:
         usual: _Settings = {
@@ -107,33 +124,25 @@ class Victims:
             return self._chance.randint(1, PASSINGS)
         return 1
 
-    def _end(self, other: _Process, way: Way) -> None:
-        """One of a group leaves it in order, as the group would wait for it; another is killed as it is."""
-        if way is Way.RIVAL:
-            other.kill()
-            other.wait()
-            return
-        other.terminate()
-        if (code := _wait(other, END_S)) not in (ExitCode.OK, -signal.SIGTERM):
-            raise self._ended(code, "when told to stop", f"{self._lane}-other")
-
-    def _ended(self, code: int | None, when: str, name: str = "") -> SnowmeltError:
-        log = self._rig.log(name or self._lane)
-        return SnowmeltError(Reason.UNAVAILABLE, f"{name or self._lane} ended with {code} {when}: {log}")
-
-    def _late(self, hit: Hit) -> str:
-        return f"{self._lane} did not start within {START_S:.0f} s on its way to {hit.point}"
+    def _ended(self, code: int, when: str) -> SnowmeltError:
+        log = self._rig.log(self._lane)
+        return SnowmeltError(Reason.UNAVAILABLE, f"{self._lane} ended with {code} {when}: {log}")
 
 
-def _group(way: Way) -> _Settings:
-    return {"assignment": "group", "session_seconds": SESSION_S} if way in _IN_GROUP else {}
+def _group(way: Way, member: str) -> _Settings:
+    """A static member: its place is taken at once by the next of that name."""
+    if way not in (Way.ALONE, Way.TAKES, Way.GIVES):
+        return {}
+    return {"assignment": "group", "session_seconds": SESSION_S, "member": member}
 
 
 def _victim(way: Way) -> _Settings:
-    """The settings of the process that is to die; a static member's place is taken at once by the next."""
+    """The settings of the process that is to die."""
     if way is Way.SMALL_FILES:
         return {"compact_seconds": 0.2, "compact_files": 2}
-    return _group(way) | ({"member": "victim"} if way in _IN_GROUP else {})
+    if way is Way.RIVAL:
+        return {"wait_ms": SLOW_MS}  # it gathers more than the other, which is then in the middle of what it writes
+    return _group(way, "victim")
 
 
 def _wait(process: _Process, seconds: float) -> int | None:
