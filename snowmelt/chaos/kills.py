@@ -14,7 +14,7 @@ from snowmelt.chaos.reader import Reader
 from snowmelt.chaos.rig import MODULE, Rig
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.chaos.victims import Victims
-from snowmelt.contracts.topics import LANE_TOPICS
+from snowmelt.contracts.topics import LAKE_TOPICS, LANE_TOPICS
 
 TICK_S = 0.1
 TRICKLE, BLOCK = 5, 5_000
@@ -65,7 +65,7 @@ def drill(
     began = time.monotonic()
     traffic, report = Traffic(rig.bootstrap, seed, SHARES), KillReport({}, 0)
     hits = plan(kills, points, seed)
-    with Reader(rig) as reader:
+    with Reader(rig.lake.url, rig.incarnations, rig.admin.partitions(LAKE_TOPICS)) as reader:
         killing = _Killing(rig, traffic, report, hits=hits, modules=modules or {}, events=events, say=say)
         killing.run(seed)
         traffic.send(max(0, events - traffic.sent))

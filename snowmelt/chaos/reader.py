@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from snowmelt.chaos.places import I64, OFFSET_BITS, PARTITION_BITS, place, places
-from snowmelt.chaos.rig import Rig
 from snowmelt.chaos.traffic import FIRST, INVALID, Acknowledged
 from snowmelt.contracts.topics import LAKE_TOPICS
 from snowmelt.lake import DEAD_LETTERS, TOPIC_TABLES, Lake
@@ -51,16 +50,20 @@ class _Table:
 class Reader:
     """Follows the lake from a thread, to be used as a context manager; reads what is left at its end.
 
+    Args:
+        url: of a lake that is a folder.
+        incarnations, partitions: by topic its id and how many partitions it has.
+
     Attributes:
         versions: how many were read.
         joined: how many of them had files joined.
     """
 
-    def __init__(self, rig: Rig) -> None:
-        self._lake = Lake(rig.lake.url)
+    def __init__(self, url: str, incarnations: Mapping[str, str], partitions: Mapping[str, int]) -> None:
+        self._lake = Lake(url)
         self._owners = {
-            f"{rig.incarnations[topic]}/{topic}/{partition}": (topic, partition)
-            for topic, count in rig.admin.partitions(LAKE_TOPICS).items()
+            f"{incarnations[topic]}/{topic}/{partition}": (topic, partition)
+            for topic, count in partitions.items()
             for partition in range(count)
         }
         self._tables = [_Table(name) for name in (*TOPIC_TABLES.values(), DEAD_LETTERS)]
