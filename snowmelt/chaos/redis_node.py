@@ -6,11 +6,10 @@ import subprocess
 import time
 from pathlib import Path
 
-import redis
-
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.embedded import redis_server
 from snowmelt.featurestore import names
+from snowmelt.featurestore.connection import connect, redis_errors
 
 START_S = 30.0
 
@@ -21,7 +20,7 @@ class RedisNode:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
         self.url = f"redis://127.0.0.1:{port}/0"
-        self.client = redis.Redis(port=port, socket_timeout=5)
+        self.client = connect(self.url, retries=0)
         self._process = self._started()
 
     def start(self) -> None:
@@ -107,8 +106,9 @@ class RedisNode:
 
     def _answers(self) -> bool:
         try:
-            return bool(self.client.ping())
-        except redis.RedisError:
+            with redis_errors():
+                return bool(self.client.ping())
+        except SnowmeltError:
             return False
 
 
