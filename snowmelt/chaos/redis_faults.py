@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from snowmelt.chaos.bad_records import NOW_MS
 from snowmelt.chaos.check import Report as Checked
 from snowmelt.chaos.check import check
 from snowmelt.chaos.followers import Follower
 from snowmelt.chaos.rig import LANES, MODULE, Rig, free_port, until
 from snowmelt.chaos.states import Recomputation
-from snowmelt.chaos.traffic import NOW_MS, Traffic
+from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import FEATURE_TOPICS
 from snowmelt.featurestore.item_replica import ItemReplica
