@@ -54,10 +54,12 @@ class Report:
 
 
 class _Drill:
-    def __init__(self, rig: Rig, report: Report, traffic: Traffic, follower: Follower, patience_s: float) -> None:
+    def __init__(
+        self, rig: Rig, report: Report, traffic: Traffic, follower: Follower, *, patience_s: float, seed: int
+    ) -> None:
         self._rig, self._report, self._traffic, self._follower = rig, report, traffic, follower
         self._patience_s = patience_s
-        self._random = random.Random(len(report.faults))  # noqa: S311 - a drill that can be repeated
+        self._random = random.Random(seed)  # noqa: S311 - a drill that can be repeated
         self._anew = Recomputation(rig)
         self._took: dict[str, list[float]] = {}
         self._followed: list[float] = []
@@ -206,7 +208,7 @@ def drill(
     for lane in LANES:
         rig.wait_ready(lane)
     with Follower(rig, replica) as follower:
-        run = _Drill(rig, report, traffic, follower, patience_s)
+        run = _Drill(rig, report, traffic, follower, patience_s=patience_s, seed=seed)
         run.warm()
         all(run.strike(kind) for kind in order)
         run.figures()
