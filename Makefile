@@ -54,6 +54,7 @@ lint: $(VENV)/.installed-dev ## style, types, contracts, protos, drift of the st
 bench: $(VENV)/.installed-dev ## measure: ratios against named rivals
 	$(BIN)/snowmelt bench features
 	$(BIN)/snowmelt bench ingest
+	$(BIN)/snowmelt bench rebuild
 	$(BIN)/snowmelt bench serve
 
 stubs: $(VENV)/.installed-dev ## Python stubs and type stubs out of protos/

@@ -120,6 +120,7 @@ class StateSink:
 
         A write would show it too, but only where one comes, to that very bucket. Raises SnowmeltError UNAVAILABLE.
         """
+        self.store.append_only_file.renew()
         known = {place: list(self._fences[place]) for place in places}
         return {p for p, fences in self._stored(places).items() if any(map(int.__lt__, fences, known[p]))}
 

@@ -9,9 +9,9 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from snowmelt.chaos.redis_node import RedisNode
 from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
 from snowmelt.contracts.topics import LAKE_TOPICS, LANE_TOPICS
-from snowmelt.embedded import redis_server
 from snowmelt.features.defaults import default_views
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake
@@ -32,9 +32,8 @@ class Rig:
         home = cache or Path(os.environ.get("SNOWMELT_CACHE_DIR", ".cache"))
         self._cluster = start_kafka(install(home / "kafka"), folder / "kafka")
         self.bootstrap = self._cluster.bootstrap
-        port = free_port()
-        self._redis = subprocess.Popen(redis_server.command(folder / "redis", port), stdout=subprocess.DEVNULL)
-        self.redis_url = f"redis://127.0.0.1:{port}/0"
+        self.redis = RedisNode(folder / "redis", free_port())
+        self.redis_url = self.redis.url
         self.views = default_views()
         self.views.dump(folder / "views.json")
         self.admin = Admin(self.bootstrap)
@@ -55,8 +54,7 @@ class Rig:
                 process.kill()
                 process.wait()
         self.store.close()
-        self._redis.terminate()
-        self._redis.wait()
+        self.redis.stop()
         self._cluster.stop()
 
     def _store(self) -> StateStore:

@@ -9,6 +9,7 @@ app = typer.Typer(add_completion=False, help="Kill processes at named points and
 DRILLS = {
     "ingest": "kill both lanes at every named point",
     "poison": "bad records of every kind among good ones",
+    "redis": "kill, cut, empty and fail over Redis",
     "pressure": "stall the lake, flood both lanes, heat one key",
 }
 

@@ -91,6 +91,7 @@ def lane_rate(rig: Rig, lane: str, events: int) -> dict[str, float]:
     process.wait(15)
     return {
         "events_per_s": events / seconds,
+        "cpu_s": spent,
         "events_per_cpu_s": events / spent,
         "redis_cpu_us_per_event": (redis_cpu_s(rig) - redis_s) / events * 1e6,
         "resident_mbytes": resident,

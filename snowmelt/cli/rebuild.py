@@ -24,7 +24,7 @@ def rebuild(
         typer.echo(f"snowmelt: {what} cannot be rebuilt; did you mean online?", err=True)
         raise typer.Exit(ExitCode.USAGE)
     settings, reporter = Settings.load(), Reporter()
-    begun = time.perf_counter()
+    begun, cpu_s = time.perf_counter(), time.process_time()
     with nullcontext() if as_json else reporter:
         generation = rebuild_online(
             settings.lake_url,
@@ -32,5 +32,9 @@ def rebuild(
             CompiledViews.load(settings.views_path),
             (lambda *_: None) if as_json else reporter.progress,
         )
-    said = {"generation": generation, "duration_s": round(time.perf_counter() - begun, 3)}
+    said = {
+        "generation": generation,
+        "duration_s": round(time.perf_counter() - begun, 3),
+        "cpu_s": round(time.process_time() - cpu_s, 3),
+    }
     reporter.say(json.dumps(said) if as_json else f"generation {generation} is live, after {said['duration_s']} s")

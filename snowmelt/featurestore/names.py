@@ -9,6 +9,8 @@ REBUILD = "snowmelt!rebuild"
 """The claim of the rebuild that is at work."""
 ATTEMPTS = "snowmelt!attempts"
 """The highest number of a generation that a rebuild has begun."""
+RENEWED = "snowmelt!renewed"
+"""The run of the server in which its append-only file was written anew."""
 EPOCH = "!epoch"
 """The field of a fence hash that tells one life of its bucket from another."""
 

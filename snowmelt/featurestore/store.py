@@ -13,6 +13,7 @@ from redis.exceptions import NoScriptError
 from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
+from snowmelt.featurestore.append_only import AppendOnlyFile
 from snowmelt.featurestore.connection import check_server, connect, redis_errors
 from snowmelt.featurestore.fences import Fences, Partition
 from snowmelt.featurestore.generations import Generations, check_views
@@ -67,6 +68,7 @@ class StateStore:
         self.tenant = tenant
         self.client: redis.Redis = connect(url, timeout_s)
         self.generations = Generations(self.client, tenant)
+        self.append_only_file = AppendOnlyFile(self.client)
         self._url = url
         self._generation = generation
         self._view_names = tuple(views.views)

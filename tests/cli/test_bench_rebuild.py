@@ -1,0 +1,28 @@
+"""The benchmark of the rebuild at a small size: real parts, and the same states both ways."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snowmelt.runtime.kafka.jars import Distribution
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
+CHECKOUT = Path(__file__).parents[2]
+
+
+def test_live_lane_and_rebuild_come_to_the_same(kafka_distribution: Distribution) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "snowmelt.cli.main", "bench", "rebuild", "--events", "2000", "--json"],
+        env={"SNOWMELT_CACHE_DIR": str(CHECKOUT / ".cache"), **os.environ},
+        cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["differing"] == []
+    assert figures["states"] > 2000
+    assert figures["ratio"] == pytest.approx(figures["rebuild"]["events_per_s"] / figures["live"]["events_per_s"])
+    assert min(figures[way]["cpu_s"] for way in ("live", "rebuild")) > 0
