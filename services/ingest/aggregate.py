@@ -63,6 +63,15 @@ class StateSink:
             found[place] = self._ends[place] = min(fences)
         return found
 
+    def former(self, places: Sequence[Place]) -> dict[Place, tuple[str, int]]:
+        """Of those of which nothing was written, the incarnation before and how far that one was written."""
+        found: dict[Place, tuple[str, int]] = {}
+        for key, fences in self.store.fence_table.all().items():
+            place, end = (key.topic, key.partition), max(fence or 0 for fence in fences)
+            if end and place in places and key.incarnation != self._incarnations[key.topic]:
+                found[place] = (key.incarnation, end)
+        return found
+
     def prepare(
         self,
         batch: Batch,

@@ -10,6 +10,7 @@ from services.ingest.crash import check_spec
 from snowmelt.runtime.config import Settings
 
 _GAP = re.compile(r"^([A-Za-z0-9._-]+)/(\d+):(\d+)-(\d+)$")
+_TOPIC = re.compile(r"^([A-Za-z0-9._-]+):([A-Za-z0-9_-]+)$")
 _OPS = {"lake": "127.0.0.1:7091", "features": "127.0.0.1:7092"}
 
 
@@ -28,6 +29,8 @@ class IngestSettings(Settings):
         wait_ms: how long the feature lane lets records gather.
         memory_mbytes: of the process at most; where the sink is slow, partitions are paused so that it holds. A
             partition of events or impressions takes up to 16 of them, for the ids of its newest 1,000,000 records.
+        accept_topics: topics known to be made anew that may begin though the sink holds one before: ``topic:id``,
+            comma-separated; the id is that of the new one.
         accept_gaps: records known to be lost that may be passed over: ``topic/partition:from-to``, comma-separated.
         poison_share, poison_window, poison_least: the lake lane pauses where more than this share of so many of a
             topic's newest records is bad, and at least so many are; a share of 1 is never exceeded.
@@ -44,7 +47,7 @@ class IngestSettings(Settings):
     ops_address: str = ""
     assignment: Literal["auto", "group", "all"] = "auto"
     member: str = ""
-    session_seconds: int = Field(45, ge=6, le=300)
+    session_seconds: int = Field(45, ge=1, le=300)
     create_topics: bool = True
     partitions: int = Field(8, ge=1, le=1024)
     flush_rows: int = Field(100_000, ge=1)
@@ -52,6 +55,7 @@ class IngestSettings(Settings):
     wait_ms: int = Field(20, ge=0, le=10_000)
     memory_mbytes: int = Field(512, ge=320, le=65_536)
     accept_gaps: str = ""
+    accept_topics: str = ""
     poison_share: float = Field(0.2, gt=0, le=1)
     poison_window: int = Field(10_000, ge=1, le=10_000_000)
     poison_least: int = Field(100, ge=1)
@@ -67,6 +71,14 @@ class IngestSettings(Settings):
         for part in filter(None, value.split(",")):
             if _GAP.match(part.strip()) is None:
                 raise ValueError(f"{part!r} is not topic/partition:from-to")
+        return value
+
+    @field_validator("accept_topics")
+    @classmethod
+    def _topics_parse(cls, value: str) -> str:
+        for part in filter(None, value.split(",")):
+            if _TOPIC.match(part.strip()) is None:
+                raise ValueError(f"{part!r} is not topic:id")
         return value
 
     @field_validator("crash_at")
@@ -85,6 +97,11 @@ class IngestSettings(Settings):
     def in_group(self) -> bool:
         """Whether partitions are shared with other processes of the lane."""
         return self.assignment == "group" or (self.assignment == "auto" and not self.embedded)
+
+    def accepted_topics(self) -> dict[str, str]:
+        """By topic the id under which it may begin anew."""
+        found = (_TOPIC.match(part.strip()) for part in filter(None, self.accept_topics.split(",")))
+        return {m[1]: m[2] for m in found if m is not None}
 
     def accepted_gaps(self) -> dict[tuple[str, int], tuple[int, int]]:
         """By topic and partition the range [from, to) that may be passed over."""

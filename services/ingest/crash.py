@@ -32,7 +32,7 @@ POINTS: dict[str, tuple[tuple[str, ...], str]] = {
     "window_read": (BOTH, "one partition's duplicate window was read back, others' were not"),
     "between_topics": (BOTH, "the records of one topic of a batch are on their way, those of the next are not"),
     "returning": (BOTH, "the sink was elsewhere and has been asked again, the reader was not sent back yet"),
-    "in_assigned": (BOTH, "in the callback that gives partitions, their positions known, nothing of them read"),
+    "in_assigned": (BOTH, "in the callback that gives partitions, none of them opened"),
     "in_revoked": (BOTH, "in the callback that takes partitions, their records dropped, the lane still theirs"),
     "draining": (BOTH, "told to stop, what was read is not all written"),
 }

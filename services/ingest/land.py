@@ -63,6 +63,15 @@ class LakeSink:
                 self._lateness.begin(key[1:], done.next_offset, done.watermark_ms)
         return found
 
+    def former(self, places: Sequence[Place]) -> dict[Place, tuple[str, int]]:
+        """Of those of which nothing was written, the incarnation before and how far that one was written."""
+        found: dict[Place, tuple[str, int]] = {}
+        for topic in {topic for topic, _ in places}:
+            for (incarnation, _, partition), end in self._lake.next_offsets(TOPIC_TABLES[topic]).items():
+                if end and incarnation != self._incarnations[topic] and (topic, partition) in places:
+                    found[topic, partition] = (incarnation, end)
+        return found
+
     def prepare(
         self, batch: Batch, decoded: Decoded, kept: Any, outcomes: Mapping[Place, Outcome]
     ) -> Callable[[], None]:

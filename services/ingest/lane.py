@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -12,10 +12,12 @@ from services.ingest.batch import Batch, batch_of
 from services.ingest.crash import NEVER, CrashPoints
 from services.ingest.decode import Decoded, decode
 from services.ingest.past import read_back
-from services.ingest.ports import History, MovedError, Outcome, Sink
+from services.ingest.ports import History, Identity, MovedError, Outcome, Sink
 from services.ingest.traces import Traces
 from services.ingest.window import WINDOW_OFFSETS, Window
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.runtime.kafka.consumer import Place, Records
+from snowmelt.runtime.kafka.identity import RemadeError
 from snowmelt.runtime.metrics import RECORDS
 
 _RECORDED = {"applied": "applied", "duplicate": "duplicates", "dead": "dead"}
@@ -54,7 +56,13 @@ class Lane:
         self._history = history
         self._incarnations = incarnations
         self.crash: CrashPoints = NEVER
+        self.identity: Identity | None = None
         self._lock = threading.Lock()
+        self._marks = threading.Lock()
+        self._beginning: set[Place] = set()
+        self._forgotten: set[Place] = set()
+        self._exchanges = 0
+        self._remade: RemadeError | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sink")
         self._write: _Write | None = None
         self._moved: set[Place] = set()
@@ -63,28 +71,51 @@ class Lane:
         self._windows: dict[Place, Window] = {}
 
     def begin(self, places: Sequence[Place]) -> dict[Place, int]:
-        """Reads from the sink where each place goes on, and its duplicate window back.
+        """Reads from the sink where each place goes on, and its duplicate window back, while others are written.
+
+        Places that are forgotten meanwhile are left out.
 
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
         with self._lock:
-            try:
-                self._settle()
-            except MovedError as error:
-                self._moved.update(error.places)
-            found = self.sink.next_offsets(places)
-            self.crash.passing("positions_read")
-            for place, offset in found.items():
-                self._windows[place] = self._read_back(place, offset)
-                self.crash.passing("window_read")
+            self._drop_forgotten()
+            with self._marks:
+                self._beginning.update(places)
+            self._settle_quietly()
+            found, exchanges = self.sink.next_offsets(places), self._exchanges
+        self.crash.passing("positions_read")
+        windows = {place: self._read_back(place, offset) for place, offset in found.items()}
+        with self._lock:
+            if self._exchanges != exchanges:
+                raise SnowmeltError(Reason.UNAVAILABLE, "the sink was exchanged for another: going over to it")
+            with self._marks:
+                begun = {place: offset for place, offset in found.items() if place in self._beginning}
+                self._beginning.difference_update(places)
+            for place, offset in begun.items():
+                self._windows[place] = windows[place]
                 self._positions[place] = self._taken[place] = offset
-            self._moved.difference_update(places)
-            return found
+            self._moved.difference_update(begun)
+            return begun
+
+    def former(self, places: Sequence[Place]) -> dict[Place, tuple[str, int]]:
+        """Of places at their very beginning, the incarnation before and how far the sink holds that one.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        with self._lock:
+            self._settle_quietly()
+            return self.sink.former(places)
+
+    def incarnation(self, topic: str) -> str:
+        """What the topic was when this process began."""
+        return self._incarnations[topic]
 
     def positions(self) -> dict[Place, int]:
         """The next offset of each place in the sink."""
-        return dict(self._positions)  # without the lock: who polls must not wait for a write
+        # Without the lock: who polls must not wait for a write.
+        return {place: offset for place, offset in self._positions.copy().items() if place not in self._forgotten}
 
     def window_ids(self) -> int:
         """How many ids the duplicate windows hold."""
@@ -95,10 +126,18 @@ class Lane:
         write = self._write
         return None if write is None else write.oldest_ms
 
-    def forget(self, places: Sequence[Place]) -> None:
-        """Drops what belongs to places that another process reads now."""
-        with self._lock:
-            self._drop(places)
+    def forget(self, places: Sequence[Place], wait_s: float = 0.0) -> None:
+        """Lets go of places that another process reads now.
+
+        Waits for what is on its way at most so long: the other would find the sink moved, and begin twice. It may still
+        come after that: then one of the two is refused by the sink.
+        """
+        with self._marks:
+            self._forgotten.update(places)
+            self._beginning.difference_update(places)
+        write = self._write
+        if wait_s and write is not None and write.future is not None and not write.ends.keys().isdisjoint(places):
+            wait([write.future], wait_s)
 
     def take(self, records: Sequence[Records], current: Callable[[Sequence[Records]], list[Records]] = list) -> None:
         """Decodes records of one topic and begins to write them, once the batch before them is in.
@@ -115,17 +154,19 @@ class Lane:
             SnowmeltError: UNAVAILABLE; the same records can be given again.
         """
         with self._lock:
+            self._drop_forgotten()
             mine = [each for each in current(records) if (each.topic, each.partition) in self._taken]
             batch = batch_of(mine, self._taken) if mine else None
             if batch is None or not len(batch):
                 return
+            confirm = self.identity.ask(batch.topic) if self.identity else _confirmed
             with ExitStack() as opened:
                 traces = opened.enter_context(Traces(self.name, batch))
                 decoded = decode(batch, self._incarnations[batch.topic], self.sink.event_types())
                 outcomes, kept = self._judge(batch, decoded)
                 work = self.sink.prepare(batch, decoded, kept, outcomes)
                 self._settle()
-                work = _traced(work, traces, opened.pop_all())
+                work = _traced(confirm, work, traces, opened.pop_all())
                 self._write = _Write(batch.topic, batch.ends, outcomes, work, int(batch.times_ms[0]))
                 self._write.future = self._writer.submit(self._write.work)
             self._taken.update(batch.ends)
@@ -157,6 +198,7 @@ class Lane:
                 return
             self._settle()
             self.sink.follow()
+            self._exchanges += 1
             with self._dropping():
                 raise MovedError(self._positions, "the sink was exchanged for another")
 
@@ -165,13 +207,16 @@ class Lane:
             if self._moved:
                 places, self._moved = self._moved, set()
                 raise MovedError(places, f"the sink is elsewhere: {sorted(places)}")
+            if self._remade is not None:
+                remade, self._remade = self._remade, None
+                raise remade
             if self._write is None:
                 return
             write, future = self._write, self._write.future or self._writer.submit(self._write.work)
             write.future = None
             try:
                 future.result()
-            except MovedError:
+            except (MovedError, RemadeError):
                 self._write = None
                 raise
             self._write = None
@@ -187,6 +232,25 @@ class Lane:
         except MovedError as error:
             self._drop(error.places)
             raise
+        except RemadeError as error:  # positions stay: they say what was lost
+            for place in [place for place in self._taken if place[0] == error.topic]:
+                del self._taken[place], self._windows[place]
+            raise
+
+    def _settle_quietly(self) -> None:
+        """What came of the write is told by the next call that takes records."""
+        try:
+            self._settle()
+        except MovedError as error:
+            self._moved.update(error.places)
+        except RemadeError as error:
+            self._remade = error
+
+    def _drop_forgotten(self) -> None:
+        with self._marks:
+            forgotten, self._forgotten = self._forgotten, set()
+        self._drop(list(forgotten))
+        self._moved -= forgotten
 
     def _drop(self, places: Sequence[Place]) -> None:
         for place in places:
@@ -208,7 +272,7 @@ class Lane:
         return outcomes, decoded.rows if kept.all() else decoded.rows.filter(kept)
 
     def _read_back(self, place: Place, position: int) -> Window:
-        return read_back(
+        window = read_back(
             self._history,
             place,
             position,
@@ -216,10 +280,19 @@ class Lane:
             incarnation=self._incarnations[place[0]],
             event_types=self.sink.event_types(),
         )
+        self.crash.passing("window_read")
+        return window
 
 
-def _traced(work: Callable[[], None], traces: Traces, opened: ExitStack) -> Callable[[], None]:
+def _confirmed() -> None:
+    """Where a topic's identity is not in doubt."""
+
+
+def _traced(
+    confirm: Callable[[], None], work: Callable[[], None], traces: Traces, opened: ExitStack
+) -> Callable[[], None]:
     def write() -> None:
+        confirm()
         with traces.writing():
             work()
         opened.close()

@@ -29,14 +29,21 @@ class Outcome:
     dead: int
 
 
+Marks = Callable[[Sequence[Place]], Mapping[Place, Watermarks]]
+"""Where the logs of some places begin and end. Raises SnowmeltError UNAVAILABLE."""
+
+
 class Source(Protocol):
     """The log; ``poll`` and all that moves it are called from one thread."""
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """Records as they come. Raises SnowmeltError UNAVAILABLE."""
 
-    def seek(self, offsets: Mapping[Place, int]) -> None:
-        """Goes on elsewhere."""
+    def begin(self, offsets: Mapping[Place, int]) -> None:
+        """Reads these places too, from these offsets. Raises SnowmeltError UNAVAILABLE."""
+
+    def leave(self, places: Iterable[Place]) -> None:
+        """Reads these places no more, where they were read."""
 
     def pause(self, places: Iterable[Place]) -> None:
         """Brings nothing of these places."""
@@ -47,15 +54,15 @@ class Source(Protocol):
     def commit(self, offsets: Mapping[Place, int]) -> None:
         """Shows how far the sink is; for displays only."""
 
-    def watermarks(self, place: Place, timeout_s: float = 10.0) -> Watermarks:
-        """Where the log begins and ends. Raises SnowmeltError UNAVAILABLE."""
-
 
 class Sink(Protocol):
     """One of the two sinks; it owns the offsets. Raises SnowmeltError UNAVAILABLE where it does not answer."""
 
     def next_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
         """Where each place goes on; 0 where nothing of it was written."""
+
+    def former(self, places: Sequence[Place]) -> dict[Place, tuple[str, int]]:
+        """Of those of which nothing was written, the incarnation before and how far that one was written."""
 
     def prepare(
         self, batch: Batch, decoded: Decoded, kept: pa.Table, outcomes: Mapping[Place, Outcome]
@@ -80,6 +87,13 @@ class Sink(Protocol):
 
     def event_types(self) -> tuple[str, ...]:
         """The event types that are declared now."""
+
+
+class Identity(Protocol):
+    """Whether a topic is still the one that it was."""
+
+    def ask(self, topic: str) -> Callable[[], None]:
+        """Begins to ask; what comes back waits, and raises RemadeError, or SnowmeltError UNAVAILABLE."""
 
 
 class History(Protocol):

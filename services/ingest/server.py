@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from services.ingest.lateness import Lateness
 from services.ingest.memory import buffer_bytes
 from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
+from services.ingest.wire import read_events
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import LANE_TOPICS
@@ -32,6 +34,7 @@ from snowmelt.lake import Lake
 from snowmelt.runtime import garbage
 from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.consumer import Consumer, Place
+from snowmelt.runtime.kafka.identity import Identity
 from snowmelt.runtime.kafka.producer import Producer
 from snowmelt.runtime.ops import OpsServer
 from snowmelt.runtime.telemetry import setup
@@ -42,7 +45,8 @@ _LOG = logging.getLogger(__name__)
 FEATURE_ROWS, FEATURE_PLACE_ROWS = 60_000, 8_192
 """Of one write, and of one partition in it: Redis serves nobody else during one of the 16 calls that these take."""
 
-HELPER_END_S = 5.0
+HELPERS_END_S = 2.5
+MARKS_S = 2.0
 
 T = TypeVar("T")
 MakeSink = Callable[[IngestSettings, dict[str, str], CrashPoints], Sink]
@@ -91,21 +95,23 @@ def _run_lane(
     if prepared is None:
         return
     incarnations, sink = prepared
+    read_events([])  # compiled here, and not while the first records wait
     history = LakeThenKafka(Lake(settings.lake_url), settings.kafka_bootstrap, incarnations)
     lane = Lane(settings.lane, sink, history, incarnations)
     lane.crash = crash
     name, session_s = f"snowmelt-{settings.lane}", settings.session_seconds
+    if not settings.kafka_incarnation:
+        lane.identity = Identity(Admin(settings.kafka_bootstrap), incarnations)
     consumer = Consumer(settings.kafka_bootstrap, name, member=settings.member, session_s=session_s)
     intake = _intake(settings, consumer, lane)
     if settings.in_group:
-        consumer.subscribe(topics, intake.assigned, intake.revoked)
+        consumer.subscribe(topics, intake.given, intake.taken)
     else:
-        places = [(topic, p) for topic, count in admin.partitions(topics).items() for p in range(count)]
-        starts = _patiently(lambda: intake.assigned(places), missing, stop)
-        if starts is None:
+        counts = _patiently(lambda: admin.partitions(topics), missing, stop)
+        if counts is None:
             return
-        consumer.assign(starts)
-    reasons.append(lambda: [*intake.stopped.values(), *filter(None, [intake.trouble])])
+        intake.given([(topic, partition) for topic, count in counts.items() for partition in range(count)])
+    reasons.append(intake.reasons)
     missing.clear()
     helpers = _helpers(settings, lane, intake, admin, incarnations=incarnations, stop=stop)
     for helper in helpers:
@@ -114,9 +120,11 @@ def _run_lane(
         intake.run(stop)
     finally:
         stop.set()
-        consumer.close()
+        if intake.ended:  # else a thread is still in the client's native code
+            consumer.close()
+        deadline = time.monotonic() + HELPERS_END_S
         for helper in helpers:  # one that is still in the lake's native code would end the process by a fault
-            helper.join(HELPER_END_S)
+            helper.join(max(0.0, deadline - time.monotonic()))
 
 
 def _helpers(
@@ -146,10 +154,12 @@ def _intake(settings: IngestSettings, consumer: Consumer, lane: Lane) -> Intake:
     lake = settings.lane == "lake"
     return Intake(
         consumer,
+        Admin(settings.kafka_bootstrap, MARKS_S).marks,
         lane,
         Buffer(buffer_bytes(settings.memory_mbytes, 0), settings.flush_rows if lake else FEATURE_PLACE_ROWS),
         memory_mbytes=settings.memory_mbytes,
         accepted_gaps=settings.accepted_gaps(),
+        accepted_topics=settings.accepted_topics(),
         poll_s=0.05 if lake else settings.wait_ms / 1000,
         flush_rows=settings.flush_rows if lake else min(settings.flush_rows, FEATURE_ROWS),
         flush_s=settings.flush_seconds if lake else 0.0,

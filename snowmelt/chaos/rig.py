@@ -26,12 +26,12 @@ LANES = LANE_TOPICS
 class Rig:
     """Everything in one folder, to be used as a context manager; starting Kafka takes some seconds."""
 
-    def __init__(self, folder: Path, partitions: int = 8, cache: Path | None = None) -> None:
+    def __init__(self, folder: Path, partitions: int = 8, cache: Path | None = None, nodes: int = 1) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         home = cache or Path(os.environ.get("SNOWMELT_CACHE_DIR", ".cache"))
-        self._cluster = start_kafka(install(home / "kafka"), folder / "kafka")
-        self.bootstrap = self._cluster.bootstrap
+        self.cluster = start_kafka(install(home / "kafka"), folder / "kafka", nodes=nodes)
+        self.bootstrap = self.cluster.bootstrap
         self.redis = RedisNode(folder / "redis", free_port())
         self.redis_url = self.redis.url
         self.views = default_views()
@@ -43,6 +43,7 @@ class Rig:
         self.lake.create()
         self.store = self._store()
         self._lanes: list[subprocess.Popen[bytes]] = []
+        self._named: dict[str, subprocess.Popen[bytes]] = {}
         self._ops: dict[str, str] = {}
 
     def __enter__(self) -> "Rig":
@@ -55,7 +56,7 @@ class Rig:
                 process.wait()
         self.store.close()
         self.redis.stop()
-        self._cluster.stop()
+        self.cluster.stop()
 
     def _store(self) -> StateStore:
         def opened() -> StateStore | None:
@@ -103,7 +104,21 @@ class Rig:
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-P", "-m", module], env=environ, stdout=log, stderr=log)
         self._lanes.append(process)
+        self._named[name] = process
         return process
+
+    def stop(self, name: str, seconds: float = 20) -> None:
+        """Tells the process of that name that was started last to stop.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where it ends otherwise than it should.
+        """
+        process = self._named[name]
+        process.terminate()
+        code = process.wait(seconds)
+        if code != ExitCode.OK:
+            detail = f"{name} ended with {code} when told to stop: {self.log(name)}"
+            raise SnowmeltError(Reason.UNAVAILABLE, detail)
 
     def wait_ready(self, name: str, seconds: float = 60) -> None:
         """Waits until the process of that name that was started last says that it reads.
@@ -157,14 +172,11 @@ class Rig:
         Raises:
             SnowmeltError: UNAVAILABLE where a lane does not catch up, or ends otherwise than it should.
         """
-        processes = {lane: self.start(lane, (modules or {}).get(lane, MODULE)) for lane in LANES}
-        for lane, process in processes.items():
+        for lane in LANES:
+            self.start(lane, (modules or {}).get(lane, MODULE))
+        for lane in LANES:
             until(lambda lane=lane: self.drained(lane), seconds, f"{lane} did not catch up")  # type: ignore[misc]
-            process.terminate()
-            code = process.wait(20)
-            if code != ExitCode.OK:
-                detail = f"{lane} ended with {code} when told to stop: {self.log(lane)}"
-                raise SnowmeltError(Reason.UNAVAILABLE, detail)
+            self.stop(lane)
 
     def drained(self, lane: str) -> bool:
         """Whether the lane's sink holds everything that was produced."""

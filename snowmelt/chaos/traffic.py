@@ -71,10 +71,14 @@ class Traffic:
         bootstrap: Kafka's addresses.
         seed: the same one sends the same records.
         shares: by topic how many of all records are its own; by default all are events.
+        patience_s: how long a record may wait for its acknowledgement.
     """
 
-    def __init__(self, bootstrap: str, seed: int, shares: Mapping[str, int] | None = None) -> None:
-        self._producer = Producer(bootstrap, linger_ms=5)
+    def __init__(
+        self, bootstrap: str, seed: int, shares: Mapping[str, int] | None = None, *, patience_s: float = 30.0
+    ) -> None:
+        self._producer = Producer(bootstrap, linger_ms=5, delivery_timeout_ms=int(patience_s * 1000))
+        self._patience_s = patience_s
         self._random = random.Random(seed)  # noqa: S311 - a drill that can be repeated
         self._lock = threading.Lock()
         self._shares = dict(shares or {EVENTS: 1})
@@ -102,7 +106,7 @@ class Traffic:
         topics = self._random.choices(tuple(self._shares), tuple(self._shares.values()), k=count)
         for topic, kind in zip(topics, self._random.choices((FIRST, AGAIN, INVALID), _WEIGHTS, k=count), strict=True):
             self._submit(topic, kind)
-        self._producer.flush()
+        self._producer.flush(self._patience_s)
         if self._failures:
             raise self._failures[0]
 

@@ -11,6 +11,9 @@ DRILLS = {
     "poison": "bad records of every kind among good ones",
     "redis": "kill, cut, empty and fail over Redis",
     "pressure": "stall the lake, flood both lanes, heat one key",
+    "zombies": "stop processes beyond their session, replace them, let them go on",
+    "scale": "processes of both lanes come and go",
+    "brokers": "kill Kafka nodes, one by one and two at once",
 }
 
 

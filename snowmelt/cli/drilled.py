@@ -1,6 +1,7 @@
 """What the verbs of ``snowmelt chaos`` have in common: parts of their own, a report, an exit code."""
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -9,6 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import typer
 
+from snowmelt.chaos.group import GroupReport
 from snowmelt.chaos.rig import Rig
 from snowmelt.contracts.errors import ExitCode
 
@@ -23,7 +25,29 @@ class Report(Protocol):
 R = TypeVar("R", bound=Report)
 
 
-def drilled(drill: Callable[[Rig], R], lines: Callable[[R], Iterable[str]], good: str, *, as_json: bool) -> None:
+def say(line: str) -> None:
+    """A line of progress, beside the report."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def group_lines(report: GroupReport) -> list[str]:
+    """What drills of processes that share partitions have in common."""
+    refused = ", ".join(f"{count} in {lane}" for lane, count in sorted(report.refused.items()))
+    return [
+        f"{report.acknowledged:,} acknowledged: {report.lost} lost, {report.twice} twice, {report.misplaced} misplaced",
+        f"partitions let go {report.let_go} times, in {report.let_go_max_s:.2f} s at most; writes refused: {refused}",
+    ]
+
+
+def drilled(
+    drill: Callable[[Rig], R],
+    lines: Callable[[R], Iterable[str]],
+    good: str,
+    *,
+    as_json: bool,
+    partitions: int = 8,
+    nodes: int = 1,
+) -> None:
     """Runs a drill on parts that are made for it and go with it, and prints what came of it.
 
     Args:
@@ -31,11 +55,16 @@ def drilled(drill: Callable[[Rig], R], lines: Callable[[R], Iterable[str]], good
         lines: the report for a reader, but for its problems.
         good: what to say where there are none.
         as_json: one JSON document in the place of lines.
+        partitions: of each topic.
+        nodes: of Kafka, 1 or 3.
 
     Raises:
         typer.Exit: FAILED where there are problems.
     """
-    with tempfile.TemporaryDirectory(prefix="snowmelt-chaos-") as folder, Rig(Path(folder)) as rig:
+    with (
+        tempfile.TemporaryDirectory(prefix="snowmelt-chaos-") as folder,
+        Rig(Path(folder), partitions, nodes=nodes) as rig,
+    ):
         report = drill(rig)
     if as_json:
         print(json.dumps(asdict(report)))

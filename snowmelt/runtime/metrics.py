@@ -29,6 +29,10 @@ PARTITIONS_PAUSED = Gauge(
 PARTITION_PAUSES = Counter(
     "snowmelt_pauses_total", "How often a partition was paused since the sink had too much to do.", ["lane"]
 )
+LET_GO_SECONDS = Histogram(
+    "snowmelt_let_go_seconds", "How long partitions that go to another process held the group up, seconds.", ["lane"],
+    buckets=_SECONDS,
+)  # fmt: skip
 LAG_EVENTS = Gauge("snowmelt_lag_events", "Records produced and not yet in the lane's sink.", ["lane", "topic"])
 LAG_SECONDS = Gauge("snowmelt_lag_seconds", "Age of the oldest record not yet in the lane's sink, seconds.", ["lane"])
 FEATURE_AGE_SECONDS = Gauge("snowmelt_feature_age_seconds", "How far a service's replica may be behind.", ["service"])

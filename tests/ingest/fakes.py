@@ -64,9 +64,13 @@ class Log:
             time.sleep(min(timeout_s, 0.005))
         return Polled(found, lost)
 
-    def seek(self, offsets: Mapping[Place, int]) -> None:
-        self.calls.append("seek")
+    def begin(self, offsets: Mapping[Place, int]) -> None:
+        self.calls.append("begin")
         self.at.update(offsets)
+
+    def leave(self, places: Iterable[Place]) -> None:
+        for place in places:
+            self.at.pop(place, None)
 
     def pause(self, places: Iterable[Place]) -> None:
         self.calls.append("pause")
@@ -79,8 +83,8 @@ class Log:
     def commit(self, offsets: Mapping[Place, int]) -> None:
         self.committed.update(offsets)
 
-    def watermarks(self, place: Place, timeout_s: float = 10.0) -> Watermarks:
-        return Watermarks(self.low[place], len(self.values[place]))
+    def marks(self, places: Sequence[Place]) -> dict[Place, Watermarks]:
+        return {place: Watermarks(self.low[place], len(self.values[place])) for place in places}
 
 
 class Memory:
@@ -96,12 +100,16 @@ class Memory:
         self.open.set()
         self.other = False
         self.prepared = 0
+        self.before: dict[Place, tuple[str, int]] = {}
 
     def next_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
         if self.begins_fail:
             raise self.begins_fail.pop(0)
         self.told |= {place: self.ends.get(place, 0) for place in places}
         return {place: self.told[place] for place in places}
+
+    def former(self, places: Sequence[Place]) -> dict[Place, tuple[str, int]]:
+        return {place: self.before[place] for place in places if place in self.before}
 
     def prepare(
         self, batch: Batch, decoded: Decoded, kept: Any, outcomes: Mapping[Place, Outcome]

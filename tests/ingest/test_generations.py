@@ -40,10 +40,10 @@ def more_views() -> CompiledViews:
 def running(log: Log, sink: Sink, name: str) -> Iterator[Lane]:
     lane = Lane(name, sink, NoHistory(), INCARNATIONS)
     intake = Intake(
-        log, lane, Buffer(1 << 20), accepted_gaps={}, poll_s=0.005,
+        log, log.marks, lane, Buffer(1 << 20), accepted_gaps={}, poll_s=0.005,
         flush_rows=100, flush_s=0.0,
     )  # fmt: skip
-    log.at.update(intake.assigned([A, B]))
+    intake.given([A, B])
     stop = threading.Event()
     thread = threading.Thread(target=intake.run, args=(stop,))
     thread.start()

@@ -13,18 +13,21 @@ from services.ingest.lane import Lane
 from services.ingest.ports import MovedError
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.runtime.kafka.consumer import Place
+from snowmelt.runtime.kafka.identity import RemadeError
 from tests.ingest.fakes import INCARNATIONS, A, B, Log, Memory, NoHistory, event, until
 
 Gaps = dict[Place, tuple[int, int]]
 
 
 class Pipeline:
-    def __init__(self, limit_bytes: int = 1 << 20, accepted: Gaps | None = None) -> None:
+    def __init__(
+        self, limit_bytes: int = 1 << 20, accepted: Gaps | None = None, topics: dict[str, str] | None = None
+    ) -> None:
         self.log, self.sink = Log(A, B), Memory()
         self.lane = Lane("features", self.sink, NoHistory(), INCARNATIONS)
         self.intake = Intake(
-            self.log, self.lane, Buffer(limit_bytes), accepted_gaps=accepted or {}, poll_s=0.005, flush_rows=100,
-            flush_s=0.0,
+            self.log, self.log.marks, self.lane, Buffer(limit_bytes), accepted_gaps=accepted or {},
+            accepted_topics=topics, poll_s=0.005, flush_rows=100, flush_s=0.0,
         )  # fmt: skip
 
     def fill(self, place: Place, count: int) -> None:
@@ -40,7 +43,7 @@ class Pipeline:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        self.log.at.update(self.intake.assigned([A, B]))
+        self.intake.given([A, B])
         stop = threading.Event()
         thread = threading.Thread(target=self.intake.run, args=(stop,))
         thread.start()
@@ -93,13 +96,15 @@ def test_a_gap_stops_its_partition_with_an_alarm_and_no_other(damage: Callable[[
     assert pipeline.sink.ids[A] == []
 
 
-def test_a_gap_is_passed_over_where_exactly_that_one_was_accepted() -> None:
-    for accepted, begun in (((0, 30), True), ((0, 31), False)):
-        pipeline = Pipeline(accepted={A: accepted})
-        pipeline.fill(A, 100)
-        pipeline.log.low[A] = 30
-        assert pipeline.intake.assigned([A, B]) == ({A: 30, B: 0} if begun else {B: 0})
-        assert (A in pipeline.intake.stopped) is not begun
+@pytest.mark.parametrize(("accepted", "begun"), [((0, 30), True), ((0, 31), False)])
+def test_a_gap_is_passed_over_where_exactly_that_one_was_accepted(accepted: tuple[int, int], begun: bool) -> None:
+    pipeline = Pipeline(accepted={A: accepted})
+    pipeline.fill(A, 100)
+    pipeline.log.low[A] = 30
+    with pipeline.running():
+        until(lambda: A in pipeline.intake.stopped or pipeline.sink.ends.get(A) == 100)
+    assert (A in pipeline.intake.stopped) is not begun
+    assert pipeline.sink.ids[A] == ([f"e{n}" for n in range(30, 100)] if begun else [])
 
 
 def test_a_log_that_is_cut_while_it_is_read_stops_its_partition() -> None:
@@ -112,7 +117,7 @@ def test_a_log_that_is_cut_while_it_is_read_stops_its_partition() -> None:
         until(lambda: A in pipeline.intake.stopped)
         pipeline.fill(B, 100)
         until(lambda: pipeline.whole(B))
-    assert "the log was cut while it was read: it holds [60, 100)" in pipeline.intake.stopped[A]
+    assert "records [10, 60) are lost; to go on, accept the gap snowmelt.events/0:10-60" in pipeline.intake.stopped[A]
     assert pipeline.sink.ids[A] == [f"e{n}" for n in range(10)]
 
 
@@ -137,7 +142,7 @@ def test_a_full_buffer_pauses_the_log_until_it_is_well_down_again() -> None:
         assert pipeline.intake.buffer.fill > module.PAUSE_AT
         polls = pipeline.log.polls
         until(lambda: pipeline.log.polls > polls + 20)
-        assert (pipeline.log.at[A], pipeline.log.calls) == (read, ["pause"])
+        assert (pipeline.log.at[A], pipeline.log.calls) == (read, ["begin", "pause"])
         pipeline.sink.open.set()
         until(lambda: pipeline.whole(A))
     assert 0 < len(fills) <= pipeline.log.calls.count("pause")
@@ -152,7 +157,7 @@ def test_a_partition_that_moved_goes_back_to_its_sink() -> None:
     pipeline.sink.failures = [MovedError([A, B], "another writer")]
     with pipeline.running():
         until(lambda: pipeline.whole(A, B))
-        assert "seek" in pipeline.log.calls
+        assert pipeline.log.calls.count("begin") > 1
 
 
 def test_a_sink_that_is_down_is_waited_for_also_on_the_way_back_to_it() -> None:
@@ -163,12 +168,12 @@ def test_a_sink_that_is_down_is_waited_for_also_on_the_way_back_to_it() -> None:
     with pipeline.running():
         pipeline.sink.begins_fail = [down, down]
         until(lambda: pipeline.whole(A))
-        until(lambda: not pipeline.intake.trouble)
+        until(lambda: not pipeline.intake.reasons())
     assert pipeline.sink.begins_fail == []
 
 
 def test_polling_never_waits_for_a_write_not_even_to_show_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BEAT_S", 0.0)
+    monkeypatch.setattr(module, "SHOW_S", 0.0)
     pipeline = Pipeline()
     pipeline.sink.open.clear()
     with pipeline.running():
@@ -177,3 +182,80 @@ def test_polling_never_waits_for_a_write_not_even_to_show_how_far_it_is(monkeypa
         polls = pipeline.log.polls
         until(lambda: pipeline.log.polls > polls + 20)
         assert not pipeline.sink.ids[A]
+
+
+class OtherTopic:
+    """An identity that says from some time on that the topic is another."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.found: str | None = None
+
+    def ask(self, topic: str) -> Callable[[], None]:
+        def confirm() -> None:
+            if topic == self.topic and self.found is not None:
+                raise RemadeError(topic, self.found)
+
+        return confirm
+
+
+def test_a_topic_made_anew_while_it_is_read_stops_and_nothing_of_the_new_one_is_taken() -> None:
+    pipeline = Pipeline()
+    identity = OtherTopic(A[0])
+    pipeline.lane.identity = identity
+    pipeline.fill(A, 20)
+    with pipeline.running():
+        until(lambda: pipeline.whole(A))
+        identity.found = "two"
+        pipeline.fill(A, 10)
+        until(lambda: set(pipeline.intake.stopped) == {A, B})
+    assert "made anew" in pipeline.intake.stopped[A]
+    assert "[20, 30)" in pipeline.intake.stopped[A]
+    assert f"SNOWMELT_INGEST_ACCEPT_TOPICS={A[0]}:two" in pipeline.intake.stopped[A]
+    assert pipeline.sink.ends == {A: 20}
+    assert pipeline.log.at == {}
+
+
+@pytest.mark.parametrize("accepted", [{}, {A[0]: "another"}, {A[0]: "one"}])
+def test_a_topic_made_anew_before_the_start_begins_only_where_that_was_accepted(accepted: dict[str, str]) -> None:
+    pipeline = Pipeline(topics=accepted)
+    pipeline.sink.before = {A: ("zero", 77)}
+    pipeline.fill(A, 5)
+    pipeline.fill(B, 5)
+    with pipeline.running():
+        until(lambda: pipeline.whole(B) and (A in pipeline.intake.stopped or pipeline.whole(A)))
+    begun = accepted.get(A[0]) == "one"
+    assert (A in pipeline.intake.stopped) is not begun
+    assert begun or "its records from 77 on are lost" in pipeline.intake.stopped[A]
+
+
+def test_what_is_taken_away_while_it_is_opened_is_not_read() -> None:
+    pipeline = Pipeline()
+    pipeline.fill(A, 50)
+    pipeline.fill(B, 50)
+    down = SnowmeltError(Reason.UNAVAILABLE, "down")
+    pipeline.sink.begins_fail = [down] * 3
+    with pipeline.running():
+        until(lambda: len(pipeline.sink.begins_fail) < 3)
+        pipeline.intake.taken([A])
+        until(lambda: pipeline.whole(B))
+        assert A not in pipeline.log.at
+        pipeline.intake.given([A])
+        until(lambda: pipeline.whole(A))
+
+
+def test_letting_go_does_not_wait_for_a_sink_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LET_GO_S", 0.05)
+    pipeline = Pipeline()
+    pipeline.sink.open.clear()
+    pipeline.fill(A, 10)
+    with pipeline.running():
+        until(lambda: pipeline.sink.prepared)
+        pipeline.intake.taken([A])
+        assert not pipeline.sink.ids[A]
+        assert A not in pipeline.lane.positions()
+        pipeline.sink.open.set()
+        until(lambda: pipeline.sink.ids[A])
+        pipeline.intake.given([A])
+        pipeline.fill(A, 10)
+        until(lambda: pipeline.whole(A))

@@ -1,13 +1,12 @@
 """Administration: create topics, learn a topic's incarnation and partitions, and where its log begins and ends."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -17,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.runtime.kafka.asking import Asker, code_of, passing
 
 TIMEOUT_S = 10.0
 COMPACTED = (topics.CATALOG, topics.USERS)
@@ -78,7 +78,7 @@ class Admin:
     """A client for administration; every call waits at most ``timeout_s``."""
 
     def __init__(self, bootstrap: str, timeout_s: float = TIMEOUT_S) -> None:
-        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        self._asker = Asker(bootstrap)
         self._timeout_s = timeout_s
 
     def create_topics(self, specs: Iterable[TopicSpec]) -> None:
@@ -89,12 +89,9 @@ class Admin:
         """
         wanted = {spec.name: spec for spec in specs}
         new = [_new_topic(spec) for spec in wanted.values()]
-        for name, future in self._client.create_topics(new, operation_timeout=self._timeout_s).items():
-            try:
-                future.result(self._timeout_s)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise _unavailable(f"topic {name} cannot be made", error) from error
+        asked = self._asker.client.create_topics(new, operation_timeout=self._timeout_s)
+        for name, future in asked.items():
+            self._answer(f"topic {name} cannot be made", future, KafkaError.TOPIC_ALREADY_EXISTS)
         deadline = time.monotonic() + self._timeout_s
         while any(self.partitions(list(wanted)).get(name) is None for name in wanted):
             if time.monotonic() > deadline:
@@ -128,15 +125,13 @@ class Admin:
         there = [name for name in names if name in found and found[name].partitions]
         if not there:
             return {}
-        asked = self._client.describe_configs(
+        asked = self._asker.client.describe_configs(
             [ConfigResource(ConfigResource.Type.TOPIC, name) for name in there], request_timeout=self._timeout_s
         )
         states: dict[str, TopicState] = {}
         for resource, future in asked.items():
-            try:
-                config = {key: str(entry.value) for key, entry in future.result(self._timeout_s + 1).items()}
-            except KafkaException as error:
-                raise _unavailable(f"the settings of {resource.name} cannot be read", error) from error
+            entries = self._answer(f"the settings of {resource.name} cannot be read", future)
+            config = {key: str(entry.value) for key, entry in entries.items()}
             partitions = found[resource.name].partitions
             replicas = tuple(tuple(partitions[number].replicas) for number in sorted(partitions))
             states[resource.name] = TopicState(resource.name, replicas, config)
@@ -152,11 +147,9 @@ class Admin:
             ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in config.items()
         ]
         resource = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
-        for future in self._client.incremental_alter_configs([resource], request_timeout=self._timeout_s).values():
-            try:
-                future.result(self._timeout_s + 1)
-            except KafkaException as error:
-                raise _unavailable(f"the settings of {name} cannot be changed", error) from error
+        asked = self._asker.client.incremental_alter_configs([resource], request_timeout=self._timeout_s)
+        for future in asked.values():
+            self._answer(f"the settings of {name} cannot be changed", future)
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
         """What a consumer group has committed; empty where there is no such group.
@@ -164,15 +157,14 @@ class Admin:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        asked = self._client.list_consumer_group_offsets(
+        asked = self._asker.client.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group)], request_timeout=self._timeout_s
         )
-        try:
-            answer = asked[group].result(self._timeout_s + 1)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {}
-            raise _unavailable(f"the offsets of group {group} cannot be read", error) from error
+        answer = self._answer(
+            f"the offsets of group {group} cannot be read", asked[group], KafkaError.GROUP_ID_NOT_FOUND
+        )
+        if answer is None:
+            return {}
         return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions if tp.offset >= 0}
 
     def incarnations(self, names: Sequence[str], configured: str = "") -> dict[str, str]:
@@ -188,21 +180,35 @@ class Admin:
         if configured:
             return dict.fromkeys(names, configured)
         ids: dict[str, str] = {}
-        for name, future in self._client.describe_topics(
-            TopicCollection(list(names)), request_timeout=self._timeout_s
-        ).items():
-            try:
-                ids[name] = printed_id(str(future.result(self._timeout_s + 1).topic_id))
-            except KafkaException as error:
-                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    detail = f"topic {name} does not exist: `snowmelt topics create` makes it"
-                    raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
-                raise _unavailable(f"topic {name} cannot be described", error) from error
+        for name, answer in self.ask_incarnations(names).items():
+            found = answer()
+            if found is None:
+                raise SnowmeltError(
+                    Reason.UNAVAILABLE, f"topic {name} does not exist: `snowmelt topics create` makes it"
+                )
+            ids[name] = found
             if ids[name] == _NO_TOPIC_ID:
                 raise SnowmeltError(
                     Reason.INVALID_FIELD, f"the broker has no id for {name}: set SNOWMELT_KAFKA_INCARNATION"
                 )
         return ids
+
+    def ask_incarnations(self, names: Sequence[str]) -> dict[str, Callable[[], str | None]]:
+        """Asks for the topics' ids without waiting; by topic what waits for its id, None where there is no such topic.
+
+        What waits raises SnowmeltError UNAVAILABLE.
+        """
+        asked = self._asker.client.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
+
+        def waits(name: str, future: Any) -> Callable[[], str | None]:
+            def answer() -> str | None:
+                what = f"topic {name} cannot be described"
+                found = self._answer(what, future, KafkaError.UNKNOWN_TOPIC_OR_PART)
+                return None if found is None else printed_id(str(found.topic_id))
+
+            return answer
+
+        return {name: waits(name, future) for name, future in asked.items()}
 
     def watermarks(self, names: Sequence[str]) -> dict[tuple[str, int], Watermarks]:
         """Where each partition of the topics begins and ends now.
@@ -210,7 +216,14 @@ class Admin:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        places = [(name, p) for name, count in self.partitions(names).items() for p in range(count)]
+        return self.marks([(name, p) for name, count in self.partitions(names).items() for p in range(count)])
+
+    def marks(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Watermarks]:
+        """Where some partitions begin and end now.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
         low = self._offsets(places, _EARLIEST)
         high = self._offsets(places, _LATEST)
         return {place: Watermarks(low[place], high[place]) for place in places}
@@ -227,34 +240,38 @@ class Admin:
         return found | ends
 
     def _metadata(self) -> Any:
-        try:
-            return self._client.list_topics(timeout=self._timeout_s)
-        except KafkaException as error:
-            raise _unavailable("Kafka does not answer (start it, or mend SNOWMELT_KAFKA_BOOTSTRAP)", error) from error
+        what = "Kafka does not answer (start it, or mend SNOWMELT_KAFKA_BOOTSTRAP)"
+        return self._asker.call(what, lambda client: client.list_topics(timeout=self._timeout_s))
+
+    def _answer(self, what: str, future: Any, allowed: int | None = None) -> Any:
+        """What a future holds; None where it failed with the code ``allowed``."""
+
+        def wait(_: object) -> Any:
+            try:
+                return future.result(self._timeout_s + 1)
+            except KafkaException as error:
+                if code_of(error) != allowed:
+                    raise
+                return None
+
+        return self._asker.call(what, wait)
 
     def _offsets(self, places: Sequence[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         deadline = time.monotonic() + self._timeout_s
         found: dict[tuple[str, int], int] = {}
         while left := [place for place in places if place not in found]:
             request = {TopicPartition(*place): spec for place in left}
-            for where, future in self._client.list_offsets(request, request_timeout=self._timeout_s).items():
+            asked = self._asker.client.list_offsets(request, request_timeout=self._timeout_s)
+            for where, future in asked.items():
+                what = f"{where.topic}/{where.partition} has no offsets"
                 try:
-                    found[where.topic, where.partition] = future.result(self._timeout_s + 1).offset
-                except KafkaException as error:
-                    if time.monotonic() > deadline or not _passing(error.args[0]):
-                        raise _unavailable(f"{where.topic}/{where.partition} has no offsets", error) from error
+                    found[where.topic, where.partition] = self._answer(what, future).offset
+                except SnowmeltError as error:
+                    if time.monotonic() > deadline or not passing(error.__cause__):
+                        raise
                     time.sleep(0.05)
+                    break
         return found
-
-
-def _passing(error: KafkaError) -> bool:
-    """Whether the error is that of a partition whose leader is being chosen."""
-    return error.code() in (
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError._TRANSPORT,
-    )
 
 
 def _new_topic(spec: TopicSpec) -> NewTopic:
@@ -262,7 +279,3 @@ def _new_topic(spec: TopicSpec) -> NewTopic:
     return NewTopic(
         spec.name, num_partitions=spec.partitions, replication_factor=spec.replication, config=policy | spec.config
     )
-
-
-def _unavailable(what: str, error: KafkaException) -> SnowmeltError:
-    return SnowmeltError(Reason.UNAVAILABLE, f"{what}: {error.args[0].str()}")

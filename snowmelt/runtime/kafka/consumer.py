@@ -1,7 +1,6 @@
 """A reader that starts where its sink ends, never resets by itself, and hands records on as columns."""
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +13,9 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.runtime.kafka.admin import Watermarks
 
 _LOG = logging.getLogger(__name__)
-SEEK_S = 5.0
+_UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 Place = tuple[str, int]
 """Topic and partition."""
 UNREADABLE: list[tuple[str, bytes]] = []
@@ -59,14 +57,11 @@ class Records:
 
 @dataclass(frozen=True)
 class Polled:
-    """What one poll brought: records, and the partitions whose position the log does not hold."""
+    """What one poll brought: records, partitions whose position the log does not hold, topics that nobody knows."""
 
     records: list[Records]
     out_of_range: list[Place]
-
-
-Assigned = Callable[[list[Place]], Mapping[Place, int]]
-"""Says for each new partition at which offset to begin; a partition left out is not read."""
+    unknown: tuple[str, ...] = ()
 
 
 class Consumer:
@@ -112,24 +107,47 @@ class Consumer:
         if member:
             settings["group.instance.id"] = member
         self._consumer = confluent_kafka.Consumer(settings)
+        self._read: set[Place] = set()  # the client does not say what it reads while it closes
 
     def assign(self, offsets: Mapping[Place, int]) -> None:
         """Reads these partitions from these offsets, outside of any group."""
         self._consumer.assign([TopicPartition(t, p, o) for (t, p), o in offsets.items()])
 
-    def subscribe(self, topics: Sequence[str], assigned: Assigned, revoked: Callable[[list[Place]], None]) -> None:
-        """Joins the group; both callbacks run inside of ``poll``."""
+    def subscribe(
+        self, topics: Sequence[str], given: Callable[[list[Place]], None], taken: Callable[[list[Place]], None]
+    ) -> None:
+        """Joins the group; both callbacks run inside of ``poll``, and hold up the whole group while they do.
 
-        def on_assign(consumer: confluent_kafka.Consumer, given: list[TopicPartition]) -> None:
-            offsets = assigned([(tp.topic, tp.partition) for tp in given])
-            consumer.incremental_assign([TopicPartition(t, p, o) for (t, p), o in offsets.items()])
+        What the group has given is read from ``begin`` on: a sink need not have answered within the callback.
+        """
 
-        def on_revoke(consumer: confluent_kafka.Consumer, taken: list[TopicPartition]) -> None:
-            revoked([(tp.topic, tp.partition) for tp in taken])
-            held = {(tp.topic, tp.partition) for tp in consumer.assignment()}
-            consumer.incremental_unassign([tp for tp in taken if (tp.topic, tp.partition) in held])
+        def on_assign(consumer: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
+            given([(tp.topic, tp.partition) for tp in places])
+            consumer.incremental_assign([])
+
+        def on_revoke(_: confluent_kafka.Consumer, places: list[TopicPartition]) -> None:
+            taken([(tp.topic, tp.partition) for tp in places])
+            self.leave([(tp.topic, tp.partition) for tp in places])
 
         self._consumer.subscribe(list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_revoke)
+
+    def begin(self, offsets: Mapping[Place, int]) -> None:
+        """Reads these partitions too, from these offsets; in a group they must be those that it has given.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where the client refuses them.
+        """
+        try:
+            self._consumer.incremental_assign([TopicPartition(t, p, o) for (t, p), o in offsets.items()])
+        except KafkaException as error:
+            raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: {error.args[0].str()}") from error
+        self._read.update(offsets)
+
+    def leave(self, places: Iterable[Place]) -> None:
+        """Reads these partitions no more, where they were read."""
+        left = self._read.intersection(places)
+        self._read -= left
+        self._consumer.incremental_unassign([TopicPartition(*place) for place in left])
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """Waits up to ``timeout_s`` for records.
@@ -144,26 +162,8 @@ class Consumer:
         if all(trouble is None for trouble in map(Message.error, messages)):
             return Polled(_runs(messages), [])
         lost = [place for place in map(_lost, messages) if place is not None]
-        return Polled(_runs([message for message in messages if message.error() is None]), lost)
-
-    def seek(self, offsets: Mapping[Place, int]) -> None:
-        """Goes on at other offsets; what was fetched ahead is dropped.
-
-        Raises:
-            SnowmeltError: UNAVAILABLE where a partition is not read, or not within some seconds of its assignment.
-        """
-        deadline = time.monotonic() + SEEK_S
-        for (topic, partition), offset in offsets.items():
-            while True:
-                try:
-                    self._consumer.seek(TopicPartition(topic, partition, offset))
-                except KafkaException as error:
-                    if time.monotonic() > deadline:
-                        detail = f"{topic}/{partition} cannot be sought: {error.args[0].str()}"
-                        raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
-                    time.sleep(0.05)
-                else:
-                    break
+        unknown = {str(each.topic()) for each in messages if (why := each.error()) and why.code() in _UNKNOWN}
+        return Polled(_runs([each for each in messages if each.error() is None]), lost, tuple(sorted(unknown)))
 
     def pause(self, places: Iterable[Place]) -> None:
         """Fetches nothing more of these partitions until ``resume``."""
@@ -180,18 +180,6 @@ class Consumer:
         except KafkaException:
             return
 
-    def watermarks(self, place: Place, timeout_s: float = 10.0) -> Watermarks:
-        """Where the partition begins and ends now.
-
-        Raises:
-            SnowmeltError: UNAVAILABLE.
-        """
-        try:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=timeout_s)
-        except KafkaException as error:
-            raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be asked: {error.args[0].str()}") from error
-        return Watermarks(low, high)
-
     def close(self) -> None:
         """Leaves the group."""
         self._consumer.close()
@@ -205,7 +193,7 @@ def _lost(message: Any) -> Place | None:
     if trouble.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
         _LOG.warning("%s/%s: %s", message.topic(), message.partition(), trouble.str())
         return message.topic(), message.partition()
-    if trouble.fatal() or trouble.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+    if trouble.fatal():
         raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: {trouble.str()}")
     return None
 

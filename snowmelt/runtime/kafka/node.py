@@ -247,6 +247,8 @@ auto.create.topics.enable=false
 default.replication.factor={replicas}
 min.insync.replicas={in_sync}
 {internal}group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+initial.broker.registration.timeout.ms=240000
 log.cleaner.backoff.ms=1000
 log.cleaner.dedupe.buffer.size=16777216
 """

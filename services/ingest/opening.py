@@ -1,0 +1,211 @@
+"""Where places begin, found by a thread of its own: a sink that is slow or away holds up no poll, and so no group."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from services.ingest.lane import Lane
+from services.ingest.ports import Marks
+from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.runtime.kafka.admin import Watermarks
+from snowmelt.runtime.kafka.consumer import Place
+from snowmelt.runtime.kafka.identity import RemadeError
+
+_LOG = logging.getLogger(__name__)
+
+AT_ONCE = 8
+"""Places that are opened together: the first are read while the windows of others are still read back."""
+RETRY_S, RETRY_MAX_S = 0.1, 2.0
+
+
+class Opening:
+    """Opens places one after the other, and says of each where to read it from, or why it stands still.
+
+    Args:
+        marks: says where logs begin and end.
+        lane: is asked where the sink is.
+        accepted_gaps: by place the range [from, to) that may be passed over although its records are lost.
+        accepted_topics: by topic the id under which it may begin anew although the sink holds one before it.
+        remade: is told where a topic is another than it was.
+    """
+
+    def __init__(
+        self,
+        marks: Marks,
+        lane: Lane,
+        *,
+        accepted_gaps: Mapping[Place, tuple[int, int]],
+        accepted_topics: Mapping[str, str],
+        remade: Callable[[RemadeError], None],
+    ) -> None:
+        self._marks = marks
+        self._lane = lane
+        self._gaps = accepted_gaps
+        self._topics = accepted_topics
+        self._remade = remade
+        self._changed = threading.Condition()
+        self._wanted: dict[Place, int] = {}
+        self._asked = 0
+        self._found: dict[Place, int] = {}
+        self._doubted: set[str] = set()
+        self._ending = False
+        self._thread = threading.Thread(target=self._work, name="opening", daemon=True)
+        self.trouble = ""
+        self.stopped: dict[Place, str] = {}
+
+    def start(self) -> None:
+        """Begins to work."""
+        self._thread.start()
+
+    def want(self, places: Sequence[Place]) -> None:
+        """Opens these places, again where they were open."""
+        with self._changed:
+            for place in places:
+                self._asked += 1
+                self._wanted[place] = self._asked
+                self._found.pop(place, None)
+            self._changed.notify()
+
+    def doubt(self, topics: Sequence[str]) -> None:
+        """Asks whether these topics are still what they were.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where a topic has no identity that could be asked.
+        """
+        if topics and self._lane.identity is None:
+            raise SnowmeltError(Reason.UNAVAILABLE, f"Kafka cannot be read: the broker does not know {topics}")
+        if self._doubted.issuperset(topics):
+            return
+        with self._changed:
+            self._doubted.update(topics)
+            self._changed.notify()
+
+    def drop(self, places: Sequence[Place]) -> None:
+        """Does not open them after all, and forgets why they stood still."""
+        with self._changed:
+            for place in places:
+                self._wanted.pop(place, None)
+                self._found.pop(place, None)
+                self.stopped.pop(place, None)
+
+    def found(self) -> dict[Place, int]:
+        """Where to read the places from that were opened since the last call."""
+        with self._changed:
+            found, self._found = self._found, {}
+            return found
+
+    @property
+    def busy(self) -> bool:
+        """Whether some place waits to be opened."""
+        return bool(self._wanted)
+
+    def stop(self, place: Place, text: str) -> None:
+        """Leaves a place alone, with an alarm."""
+        self.stopped[place] = text
+        _LOG.error("stopped: %s", text)
+
+    def tell(self) -> None:
+        """Tells the thread to end."""
+        with self._changed:
+            self._ending = True
+            self._changed.notify()
+
+    def end(self, seconds: float) -> bool:
+        """Waits for the thread that was told to end; whether that came about in time."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        wait_s = RETRY_S
+        while (asked := self._next()) is not None:
+            try:
+                self._confirm({topic for topic, _ in asked} | self._doubted)
+                self._open(asked)
+            except RemadeError as error:
+                self._told(error)
+                continue
+            except SnowmeltError as error:
+                if self.trouble != error.detail:
+                    _LOG.error("places cannot be opened: %s", error.detail)
+                self.trouble = error.detail
+                with self._changed:
+                    self._changed.wait_for(lambda: self._ending, wait_s)
+                wait_s = min(RETRY_MAX_S, wait_s * 2)
+                continue
+            self.trouble, wait_s = "", RETRY_S
+
+    def _next(self) -> dict[Place, int] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._wanted or self._doubted or self._ending)
+            return None if self._ending else dict(sorted(self._wanted.items())[:AT_ONCE])
+
+    def _confirm(self, topics: set[str]) -> None:
+        """Asks whether each topic is still what it was; one that is not raises RemadeError."""
+        if self._lane.identity is None:
+            return
+        for topic in sorted(topics):
+            self._lane.identity.ask(topic)()
+            with self._changed:
+                self._doubted.discard(topic)
+
+    def _told(self, error: RemadeError) -> None:
+        with self._changed:
+            self._doubted.discard(error.topic)
+            for place in [place for place in self._wanted if place[0] == error.topic]:
+                del self._wanted[place]
+        self._remade(error)
+
+    def _open(self, asked: Mapping[Place, int]) -> None:
+        if not asked:
+            return
+        begun = self._lane.begin(list(asked))
+        former = self._lane.former(fresh) if (fresh := [place for place, at in begun.items() if not at]) else {}
+        marks = self._marks(list(begun))
+        starts = {place: self._start(place, at, marks[place], former.get(place)) for place, at in begun.items()}
+        with self._changed:
+            for place, start in starts.items():
+                if self._wanted.get(place) != asked[place]:
+                    continue  # it was taken away since, and given again
+                del self._wanted[place]
+                if isinstance(start, int):
+                    self._found[place] = start
+                    self.stopped.pop(place, None)
+                elif self.stopped.get(place) != start:
+                    self.stop(place, start)
+
+    def _start(self, place: Place, position: int, marks: Watermarks, former: tuple[str, int] | None) -> int | str:
+        """Where to read from, or why not to."""
+        topic, name = place[0], f"{place[0]}/{place[1]}"
+        now = self._lane.incarnation(topic)
+        if former is not None and self._topics.get(topic) != now:
+            return remade_text(place, former[1], None, now)
+        if marks.low <= position <= marks.high:
+            return position
+        if position > marks.high:
+            return f"{name}: the sink is at {position}, but the log ends at {marks.high}"
+        if self._gaps.get(place) == (position, marks.low):
+            _LOG.warning("%s: records [%d, %d) are lost; passed over as told", name, position, marks.low)
+            return marks.low
+        gap = f"{name}:{position}-{marks.low}"
+        return f"{name}: records [{position}, {marks.low}) are lost; to go on, accept the gap {gap}"
+
+
+def remade_text(place: Place, position: int, read: int | None, found: str) -> str:
+    """What a place says whose topic was made anew.
+
+    Args:
+        place: which.
+        position: how far the sink holds the topic that was.
+        read: how far that one is known to have reached; None where that is not known.
+        found: the id of the topic that is there now; empty where there is none.
+    """
+    name = f"{place[0]}/{place[1]}"
+    known = read is not None and read > position
+    lost = f"its records [{position}, {read}) and what came after them" if known else f"its records from {position} on"
+    if not found:
+        return f"{name}: the topic is gone, and with it {lost}: `snowmelt topics create` makes a new one"
+    return (
+        f"{name}: the topic was made anew, and with the one before {lost} are lost; to begin with the new one, "
+        f"set SNOWMELT_INGEST_ACCEPT_TOPICS={place[0]}:{found} and start the lane again"
+    )

@@ -1,0 +1,102 @@
+"""Three Kafka nodes of which one is killed again and again, then two at once, while both lanes work."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from snowmelt.chaos.bad_records import SHARES
+from snowmelt.chaos.check import check
+from snowmelt.chaos.flow import Flow
+from snowmelt.chaos.group import Group, GroupReport
+from snowmelt.chaos.rig import LANES, Rig, until
+from snowmelt.chaos.traffic import Traffic
+
+NODES = 3
+RATE = 300.0
+SESSION_S = 45
+DOWN_S = 1.5
+UP_S = 120.0
+CALM_RECORDS = 2_000
+"""How little may wait once a node is back: a few seconds of what flows."""
+PATIENCE_S = 240.0
+"""How long a record may wait for its acknowledgement: two of three nodes may be gone meanwhile."""
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class BrokerReport(GroupReport):
+    """What the drill found; ``recovered_max_s`` is the longest time from a node's return until the lag was small."""
+
+    nodes_killed: int = 0
+    both_down_s: float = 0.0
+    recovered_max_s: float = 0.0
+
+
+def drill(rig: Rig, kills: int, both_s: float, *, seed: int = 7, say: Say = lambda _: None) -> BrokerReport:
+    """Kills one node after the other under load, then two at once, and checks.
+
+    Args:
+        rig: of three nodes, with nothing in it yet.
+        kills: of one node each, which is started again.
+        both_s: how long two are gone at once; 0: not at all.
+        seed: of the records.
+        say: takes a line of progress.
+    """
+    began = time.monotonic()
+    report, traffic = BrokerReport({}, 0), Traffic(rig.bootstrap, seed, SHARES, patience_s=PATIENCE_S)
+    groups = [Group(rig, lane, session_seconds=SESSION_S, flush_seconds=0.2) for lane in LANES]
+    for group in groups:
+        rig.wait_ready(group.add().name)
+    nodes = rig.cluster.nodes
+    with Flow(traffic, RATE):
+        for number in range(kills):
+            node = nodes[number % NODES]
+            node.kill()
+            time.sleep(DOWN_S)
+            node.start()
+            report.nodes_killed += 1
+            _recover(rig, groups, report)
+            say(f"node {node.node_id} killed and back, {number + 1} of {kills}; {traffic.sent:,} sent")
+        if both_s:
+            pair = nodes[:2]
+            for node in pair:
+                node.kill()
+            time.sleep(both_s)
+            for node in pair:
+                node.start()
+            report.nodes_killed += len(pair)
+            report.both_down_s = both_s
+            _recover(rig, groups, report)
+            say(f"two nodes were gone for {both_s:.0f} s and are back; {traffic.sent:,} sent")
+    traffic.close()
+    for group in groups:
+        until(lambda group=group: rig.drained(group.lane), UP_S, f"{group.lane} did not catch up")  # type: ignore[misc]
+        report.problems += group.close()
+        group.fill_in(report)
+    report.acknowledged = len(traffic.acknowledged.first) + len(traffic.acknowledged.duplicates)
+    check(rig, traffic.acknowledged, report)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _recover(rig: Rig, groups: list[Group], report: BrokerReport) -> None:
+    """Waits for the nodes, and until both lanes have nearly caught up; no process may have ended."""
+    back = time.monotonic()
+    rig.cluster.wait(UP_S)
+    for group in groups:
+        until(lambda group=group: _behind(rig, group.lane) < CALM_RECORDS, UP_S, f"{group.lane}: its lag stays")  # type: ignore[misc]
+        report.problems += [
+            f"{each.name} ended with {each.process.returncode}"
+            for each in group.members
+            if each.process.poll() is not None
+        ]
+        if report.problems:
+            raise RuntimeError("; ".join(report.problems))
+    report.recovered_max_s = max(report.recovered_max_s, time.monotonic() - back)
+
+
+def _behind(rig: Rig, lane: str) -> int:
+    ends = rig.ends(lane)
+    at = rig.positions(lane, sorted({topic for topic, _ in ends}))
+    return sum(ends[place] - at[place] for place in ends)

@@ -1,0 +1,110 @@
+"""The processes of one lane as a consumer group: they come, share the partitions, and go."""
+
+import itertools
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from snowmelt.chaos.check import Report
+from snowmelt.chaos.rig import MODULE, Rig
+from snowmelt.contracts.errors import ExitCode
+
+_LET_GO = re.compile(r"let go of (\d+) partitions in ([\d.]+) s")
+END_S = 30.0
+
+
+@dataclass
+class GroupReport(Report):
+    """What a drill of processes that share partitions found.
+
+    Attributes:
+        let_go: how often a process gave partitions away, and ``let_go_max_s`` how long that held the group up at most.
+        refused: how often a sink has refused what a process held for its own, by lane.
+    """
+
+    let_go: int = 0
+    let_go_max_s: float = 0.0
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+class Member:
+    """One process of a lane."""
+
+    def __init__(self, rig: Rig, lane: str, number: int, settings: dict[str, str | float], module: str) -> None:
+        self.lane = lane
+        self.name = f"{lane}-{number}"
+        self._rig = rig
+        self.stall = rig.folder / f"{self.name}.stall"
+        self.process: subprocess.Popen[bytes] = rig.start(
+            lane, module, name=self.name, assignment="group", stall_file=str(self.stall), **settings
+        )
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        self.process.send_signal(number)
+
+    def drain(self) -> tuple[int | None, float]:
+        """Tells it to stop; exit code (None where it did not end) and seconds."""
+        began = time.monotonic()
+        self.process.terminate()
+        try:
+            code: int | None = self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            code = None
+            self.process.kill()
+            self.process.wait()
+        return code, time.monotonic() - began
+
+    def refused(self) -> int:
+        """How often its sink was elsewhere than it believed."""
+        return _log(self._rig, self.name).count("going back to the sink's offsets")
+
+
+class Group:
+    """The members of one lane that run now."""
+
+    def __init__(self, rig: Rig, lane: str, *, module: str = MODULE, **settings: str | float) -> None:
+        self._rig = rig
+        self._settings = settings
+        self._module = module
+        self._numbers = itertools.count()
+        self._names: list[str] = []
+        self.lane = lane
+        self.members: list[Member] = []
+
+    def add(self) -> Member:
+        """Starts one more."""
+        member = Member(self._rig, self.lane, next(self._numbers), dict(self._settings), self._module)
+        self._names.append(member.name)
+        self.members.append(member)
+        return member
+
+    def remove(self, member: Member) -> tuple[int | None, float]:
+        """Drains one; as ``Member.drain``."""
+        self.members.remove(member)
+        return member.drain()
+
+    def close(self) -> list[str]:
+        """Drains all that run; what went wrong with it."""
+        ended = {member.name: self.remove(member)[0] for member in list(self.members)}
+        return [f"{name} ended with {code} when told to stop" for name, code in ended.items() if code != ExitCode.OK]
+
+    def fill_in(self, report: GroupReport) -> None:
+        """What the logs of all say that ever ran."""
+        for name in self._names:
+            text = _log(self._rig, name)
+            took = [float(seconds) for _, seconds in _LET_GO.findall(text)]
+            report.let_go += len(took)
+            report.let_go_max_s = max([report.let_go_max_s, *took])
+            refused = Counter(report.refused)
+            refused[self.lane] += text.count("going back to the sink's offsets")
+            report.refused = dict(refused)
+
+
+def _log(rig: Rig, name: str) -> str:
+    path = Path(rig.folder) / f"{name}.log"
+    return path.read_text(errors="replace") if path.exists() else ""

@@ -1,0 +1,113 @@
+"""Kafka nodes go under load and nothing is lost; what the log itself has lost stops its partition by name."""
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from snowmelt.chaos import brokers
+from snowmelt.chaos.check import Report, check
+from snowmelt.chaos.rig import Rig, until
+from snowmelt.chaos.traffic import Traffic
+from snowmelt.contracts.topics import EVENTS
+from snowmelt.runtime.kafka.admin import house_topics
+from snowmelt.runtime.kafka.jars import Distribution
+
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
+CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
+
+
+def test_nodes_go_and_come_back_and_every_acknowledged_record_counts_once(
+    tmp_path: Path, kafka_distribution: Distribution
+) -> None:
+    with Rig(tmp_path, partitions=2, cache=CACHE, nodes=3) as rig:
+        report = brokers.drill(rig, kills=1, both_s=4)
+    assert report.problems == []
+    assert (report.nodes_killed, report.lost, report.twice, report.misplaced) == (3, 0, 0, 0)
+    assert report.landed > 100
+
+
+@pytest.fixture
+def rig(tmp_path: Path, kafka_distribution: Distribution) -> Iterator[Rig]:
+    with Rig(tmp_path, partitions=2, cache=CACHE) as made:
+        yield made
+
+
+def reasons(rig: Rig, lane: str) -> str:
+    try:
+        with urllib.request.urlopen(f"http://{rig.ops(lane)}/readyz", timeout=5) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError as error:
+        return error.read().decode()
+    except OSError:
+        return ""
+
+
+def says(rig: Rig, text: str) -> None:
+    for lane in ("lake", "features"):
+        until(lambda lane=lane: text in reasons(rig, lane), 60, f"{lane} does not say {text}")  # type: ignore[misc]
+
+
+def start(rig: Rig, **settings: str) -> None:
+    for lane in ("lake", "features"):
+        rig.start(lane, flush_seconds=0.1, **settings)
+
+
+def stop(rig: Rig) -> None:
+    for lane in ("lake", "features"):
+        rig.stop(lane)
+
+
+def test_a_log_that_was_cut_and_a_topic_made_anew_stop_by_name_and_go_on_where_that_is_accepted(rig: Rig) -> None:
+    traffic = Traffic(rig.bootstrap, 3)
+    traffic.send(400)
+    start(rig)
+    until(lambda: rig.drained("lake") and rig.drained("features"), 60, "the lanes did not catch up")
+    stop(rig)
+
+    at = rig.positions("lake", [EVENTS])[EVENTS, 0]
+    traffic.send(200)
+    low = at + 7
+    client = AdminClient({"bootstrap.servers": rig.bootstrap})
+    for future in client.delete_records([TopicPartition(EVENTS, 0, low)]).values():
+        future.result(30)
+    start(rig)
+    says(rig, f"{EVENTS}/0: records [{at}, {low}) are lost; to go on, accept the gap {EVENTS}/0:{at}-{low}")
+    until(lambda: rig.positions("lake", [EVENTS])[EVENTS, 1] == rig.ends("lake")[EVENTS, 1], 30, "others wait")
+    assert rig.positions("lake", [EVENTS])[EVENTS, 0] == at
+    stop(rig)
+    start(rig, accept_gaps=f"{EVENTS}/0:{at}-{low}")
+    until(lambda: rig.drained("lake") and rig.drained("features"), 60, "the lanes do not go on")
+    traffic.close()
+    report = Report({}, 0)
+    check(rig, traffic.acknowledged, report)
+    assert 0 < report.lost <= 7
+    assert (report.twice, report.misplaced) == (0, 0)
+
+    ends = rig.ends("lake")
+    for future in client.delete_topics([EVENTS]).values():
+        future.result(30)
+    until(lambda: EVENTS not in rig.admin.partitions([EVENTS]), 30, "the topic stays")
+    rig.admin.create_topics([spec for spec in house_topics(2) if spec.name == EVENTS])
+    found = rig.admin.incarnations([EVENTS])[EVENTS]
+    again = Traffic(rig.bootstrap, 5)
+    again.send(50)
+    accept = f"SNOWMELT_INGEST_ACCEPT_TOPICS={EVENTS}:{found}"
+    says(rig, "the topic was made anew")
+    says(rig, accept)
+    stop(rig)
+    start(rig)
+    says(rig, f"its records from {ends[EVENTS, 0]} on are lost")
+    rows = rig.lake.rows("events")
+    assert rig.positions("lake", [EVENTS])[EVENTS, 0] == ends[EVENTS, 0]
+    stop(rig)
+    rig.incarnations[EVENTS] = found
+    start(rig, accept_topics=f"{EVENTS}:{found}")
+    until(lambda: rig.drained("lake") and rig.drained("features"), 60, "the lanes do not begin with the new topic")
+    again.close()
+    assert rig.lake.rows("events") == rows + len(again.acknowledged.first)
