@@ -72,7 +72,7 @@ def test_offsets_before_rows_and_an_ignored_fence_are_seen(rig: Rig) -> None:
     assert report.twice == 0
     assert seen(report, "reader: ")
     assert seen(report, "features lane, snowmelt.")
-    assert report.applied > report.acknowledged * 0.95
+    assert report.applied > report.acknowledged * 0.9
 
 
 @pytest.mark.kafka
