@@ -90,7 +90,9 @@ def test_rows_before_offsets_and_a_gap_that_is_passed_over_are_seen(rig: Rig) ->
 @pytest.mark.redis
 @pytest.mark.slow
 def test_a_duplicate_window_that_is_forgotten_is_seen(rig: Rig) -> None:
-    report = broken(rig, "broken_window", "broken_window", {"lake": ("draining",), "features": ("draining",)})
+    report = broken(
+        rig, "broken_window", "broken_window", {"lake": ("before_offsets",), "features": ("before_offsets",)}
+    )
     assert report.twice > 0
     assert report.lost == 0
     assert seen(report, "reader: ")
