@@ -21,6 +21,7 @@ class GatewaySettings(Settings):
         tls_cert_path, tls_key_path: PEM files of the public listener; needed beyond loopback.
         candidates: how many candidates retrieval is asked for.
         budget_ms: a request's budget where it names none.
+        at_once: so many recommendations are worked on at once; a further one waits for its turn.
     """
 
     model_config = SettingsConfigDict(env_prefix="SNOWMELT_GATEWAY_", extra="forbid", frozen=True)
@@ -37,6 +38,7 @@ class GatewaySettings(Settings):
     tls_key_path: str = ""
     candidates: int = Field(500, ge=1, le=10_000)
     budget_ms: int = Field(200, ge=1, le=5000)
+    at_once: int = Field(4, ge=1, le=256)
 
     def tls(self) -> Tls | None:
         """The public listener's certificate, if one is set.

@@ -22,6 +22,7 @@ from services.gateway.popularity import Popularity
 from services.gateway.ports import Log, Pins, Ranker, Ranking, Record, Retrieval, UserStates
 from services.gateway.request import Request
 from services.gateway.session import fold_session
+from services.gateway.turns import Turns
 from snowmelt.api.gateway.v1.gateway_pb2 import RecommendRequest, RecommendResponse
 from snowmelt.contracts.candidates import Candidates
 from snowmelt.contracts.clock import Clock
@@ -60,8 +61,9 @@ class Parts:
 class Recommender:
     """The use case of Recommend."""
 
-    def __init__(self, parts: Parts, candidates: int, budget_ms: int) -> None:
+    def __init__(self, parts: Parts, candidates: int, budget_ms: int, at_once: int) -> None:
         self._parts, self._candidates, self._budget_ms = parts, candidates, budget_ms
+        self._turns = Turns(at_once)
         self._breakers = {stage: Breaker() for stage in SHARES}
 
     async def recommend(self, asked: RecommendRequest, caller: Caller) -> RecommendResponse:
@@ -73,18 +75,22 @@ class Recommender:
         ids.check({"user_id": asked.user_id, "session_id": asked.session_id})
         with telemetry.span("gateway.recommend", k=asked.k, explain=asked.explain):
             request = Request(asked, caller.tenant, self._parts.clock.now_ms(), self._budget_ms)
-            draft = await self._draft(request)
-            release_id = self._parts.pins.pinned()
-            draft.candidates, rung = await self._retrieve(draft, release_id)
-            ranking = await self._rank(draft, release_id) if rung == RUNG_FULL else None
-            rung = RUNG_RETRIEVAL_ORDER if rung == RUNG_FULL and ranking is None else rung
-            with request.stage("blend"):
-                shown = compose(draft, ranking)
-            answered_by = "" if rung == RUNG_POPULARITY else release_id
-            slate = Slate(shown, rung, answered_by, not user_known(draft.packed, request), ranking is not None)
+            async with self._turns.turn(request) as admitted:
+                slate = await self._slate(request, admitted=admitted)
             # When the answer is on its way: nobody waits for the log.
             asyncio.get_running_loop().call_soon(self._log, request, slate)
             return answer(request, slate, self._why_short(request, slate))
+
+    async def _slate(self, request: Request, *, admitted: bool) -> Slate:
+        draft = await self._draft(request)
+        release_id = self._parts.pins.pinned()
+        draft.candidates, rung = await self._retrieve(draft, release_id) if admitted else self._popular(draft)
+        ranking = await self._rank(draft, release_id) if rung == RUNG_FULL else None
+        rung = RUNG_RETRIEVAL_ORDER if rung == RUNG_FULL and ranking is None else rung
+        with request.stage("blend"):
+            shown = compose(draft, ranking)
+        answered_by = "" if rung == RUNG_POPULARITY else release_id
+        return Slate(shown, rung, answered_by, not user_known(draft.packed, request), ranking is not None)
 
     async def _draft(self, request: Request) -> Draft:
         async def read(_: float) -> PackedUserState:
@@ -111,6 +117,10 @@ class Recommender:
                 return found, RUNG_FULL
         else:
             request.degrade(RELEASE if self._parts.pins.retrieval_answers() else RETRIEVAL)
+        return self._popular(draft)
+
+    def _popular(self, draft: Draft) -> tuple[Candidates, str]:
+        request = draft.request
         categories = tuple(request.asked.categories)
         return self._parts.popularity.chart.best(request.k, draft.rules.hidden_keys, categories), RUNG_POPULARITY
 
