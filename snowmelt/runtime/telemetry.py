@@ -44,10 +44,10 @@ def setup(service: str, settings: Settings) -> None:
 def _exporting() -> BatchSpanProcessor:
     if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc") != "grpc":
         raise ConfigError("OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported")
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 slow to import
+    from snowmelt.runtime.span_export import SpanExporter  # noqa: PLC0415 slow to import
 
     return BatchSpanProcessor(
-        OTLPSpanExporter(timeout=None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else EXPORT_TIMEOUT_S),
+        SpanExporter(timeout=None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else EXPORT_TIMEOUT_S),
         max_queue_size=QUEUE_SPANS,
         schedule_delay_millis=None if "OTEL_BSP_SCHEDULE_DELAY" in os.environ else EXPORT_DELAY_MS,
     )
