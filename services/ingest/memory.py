@@ -7,7 +7,7 @@ from functools import cache
 import pyarrow as pa
 
 MIB = 1_048_576
-BASE_MBYTES = 256
+BASE_MBYTES = 320
 """What a lane takes that holds nothing: Python, Arrow, deltalake, and the C client with its queue."""
 WINDOW_BYTES = 16
 """Of an id in a duplicate window."""

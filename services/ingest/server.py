@@ -46,7 +46,8 @@ FEATURE_ROWS, FEATURE_PLACE_ROWS = 60_000, 8_192
 """Of one write, and of one partition in it: Redis serves nobody else during one of the 16 calls that these take."""
 
 HELPERS_END_S = 2.5
-MARKS_S = 2.0
+ASK_S = 2.0
+"""How long a running lane waits for an answer of the brokers, before it asks others: a node may be gone."""
 
 T = TypeVar("T")
 MakeSink = Callable[[IngestSettings, dict[str, str], CrashPoints], Sink]
@@ -101,7 +102,7 @@ def _run_lane(
     lane.crash = crash
     name, session_s = f"snowmelt-{settings.lane}", settings.session_seconds
     if not settings.kafka_incarnation:
-        lane.identity = Identity(Admin(settings.kafka_bootstrap), incarnations)
+        lane.identity = Identity(Admin(settings.kafka_bootstrap, ASK_S), incarnations)
     consumer = Consumer(settings.kafka_bootstrap, name, member=settings.member, session_s=session_s)
     intake = _intake(settings, consumer, lane)
     if settings.in_group:
@@ -113,7 +114,8 @@ def _run_lane(
         intake.given([(topic, partition) for topic, count in counts.items() for partition in range(count)])
     reasons.append(intake.reasons)
     missing.clear()
-    helpers = _helpers(settings, lane, intake, admin, incarnations=incarnations, stop=stop)
+    watcher = Admin(settings.kafka_bootstrap, ASK_S)
+    helpers = _helpers(settings, lane, intake, watcher, incarnations=incarnations, stop=stop)
     for helper in helpers:
         helper.start()
     try:
@@ -154,7 +156,7 @@ def _intake(settings: IngestSettings, consumer: Consumer, lane: Lane) -> Intake:
     lake = settings.lane == "lake"
     return Intake(
         consumer,
-        Admin(settings.kafka_bootstrap, MARKS_S).marks,
+        Admin(settings.kafka_bootstrap, ASK_S).marks,
         lane,
         Buffer(buffer_bytes(settings.memory_mbytes, 0), settings.flush_rows if lake else FEATURE_PLACE_ROWS),
         memory_mbytes=settings.memory_mbytes,

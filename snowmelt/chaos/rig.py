@@ -15,12 +15,14 @@ from snowmelt.contracts.topics import LAKE_TOPICS, LANE_TOPICS
 from snowmelt.features.defaults import default_views
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake
-from snowmelt.runtime.kafka.admin import Admin, house_topics
+from snowmelt.runtime.kafka.admin import TIMEOUT_S, Admin, house_topics
 from snowmelt.runtime.kafka.jars import install
 from snowmelt.runtime.kafka.node import start_kafka
 
 MODULE = "services.ingest"
 LANES = LANE_TOPICS
+ASK_S = 3.0
+"""How long a question to three nodes waits before it is put to others."""
 
 
 class Rig:
@@ -36,7 +38,7 @@ class Rig:
         self.redis_url = self.redis.url
         self.views = default_views()
         self.views.dump(folder / "views.json")
-        self.admin = Admin(self.bootstrap)
+        self.admin = Admin(self.bootstrap, ASK_S if nodes > 1 else TIMEOUT_S)
         self.admin.create_topics(house_topics(partitions))
         self.incarnations = self.admin.incarnations(LAKE_TOPICS)
         self.lake = Lake(str(folder / "lake"))

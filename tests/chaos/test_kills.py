@@ -40,6 +40,7 @@ def test_every_point_is_hit_as_often(kills: int, each: int, left: int) -> None:
 @pytest.mark.kafka
 @pytest.mark.redis
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_sixty_kills_at_every_point_lose_nothing_and_repeat_nothing(rig: Rig) -> None:
     report = drill(rig, kills=60, events=12_000)
     assert report.problems == []
