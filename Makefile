@@ -10,7 +10,7 @@ PROTOS := $(shell cd protos 2>/dev/null && find snowmelt -name '*.proto' | sort)
 STUBS = $(BIN)/python -m grpc_tools.protoc -Iprotos \
   --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 
-.PHONY: help up down test lint bench clean lock stubs install install-dev
+.PHONY: help up down test drills lint bench clean lock stubs install install-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ test: $(VENV)/.installed-dev ## the whole suite; the drills, which wait much, be
 	$(BIN)/python -m pytest --durations=5 --ignore=tests/chaos; rest=$$?; \
 	wait; cat $$drills/said; code=$$(cat $$drills/code); rm -r $$drills; \
 	[ $$rest = 0 ] && [ $$code = 0 ]
+
+drills: $(VENV)/.installed-dev ## the tests that `make test` leaves out as they take long
+	$(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.installed-dev ## style, types, contracts, protos, drift of the stubs
 	$(BIN)/ruff format --check .

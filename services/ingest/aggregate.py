@@ -111,10 +111,10 @@ class StateSink:
                 self._ends.pop(place, None)
             raise MovedError(moved, f"the online store is elsewhere than this process left it: {sorted(moved)}")
 
-    def beat(self) -> None:
-        """Moves the fences of idle buckets to the end of what was read."""
+    def beat(self, places: Sequence[Place]) -> None:
+        """Moves the fences of idle buckets of these places to the end of what was read."""
         writes = []
-        for place, end in self._ends.items():
+        for place, end in [(place, self._ends[place]) for place in places if place in self._ends]:
             writes += [
                 BucketWrite(bucket, self._incarnations[place[0]], *place, fence, end)
                 for bucket, fence in enumerate(self._fences[place])

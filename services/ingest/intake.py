@@ -77,7 +77,7 @@ class Intake:
         self._moved: set[Place] = set()
         self._remade: dict[str, str] = {}
         self._committed: dict[Place, int] = {}
-        self._started = False
+        self._started = self._has_read = False
         self.ended = False
 
     def given(self, places: Sequence[Place]) -> None:
@@ -93,6 +93,7 @@ class Intake:
         self.buffer.hold(places)
         self._crash.passing("in_revoked")
         self._mine.difference_update(places)
+        self._unpause(places)
         self._close(places)
         self._opening.drop(places)
         self._lane.forget(places, LET_GO_S)
@@ -111,7 +112,7 @@ class Intake:
         return [
             *list(self.stopped.values()),
             *filter(None, [self._writing.trouble, self._opening.trouble]),
-            *(waiting if not self._read else []),
+            *(waiting if not self._has_read else []),
         ]
 
     def oldest_ms(self) -> int | None:
@@ -129,7 +130,7 @@ class Intake:
         self._writing.start()
         last = time.monotonic()
         try:
-            while not stop.is_set() and self._writing.failure is None:
+            while not stop.is_set() and self._failure() is None:
                 polled = self._source.poll(POLL_RECORDS, self._poll_s)
                 self._put(polled.records)
                 self._cut.update(polled.out_of_range)
@@ -146,13 +147,18 @@ class Intake:
             written = self._writing.end(DRAIN_S)
             self.ended = self._opening.end(max(0.5, deadline - time.monotonic())) and written
             self._show()
-        if self._writing.failure is not None:
-            raise self._writing.failure
+        if (failure := self._failure()) is not None:
+            raise failure
+
+    def _failure(self) -> BaseException | None:
+        return self._writing.failure or self._opening.failure
 
     def _put(self, records: Sequence[Records]) -> None:
         self.buffer.put(records)
         for each in records:
-            self._read[each.topic, each.partition] = each.offsets[-1] + 1
+            if (place := (each.topic, each.partition)) in self._reading:
+                self._read[place] = each.offsets[-1] + 1
+                self._has_read = True
 
     def _balance(self) -> None:
         """Pauses the partitions that crowd the buffer, all of them where that is not enough, until there is room."""
@@ -193,12 +199,14 @@ class Intake:
         if starts:
             self._begin(starts)
         if stood := self._reading & self.stopped.keys():
+            self._unpause(stood)
             self._source.leave(stood)
             self._close(stood)
 
     def _begin(self, starts: Mapping[Place, int]) -> None:
         if again := self._reading & starts.keys():
             self._crash.passing("returning")
+            self._unpause(again)
             self._source.leave(again)
         try:
             self._source.begin(starts)
@@ -207,13 +215,19 @@ class Intake:
             self._opening.want(sorted(starts))
             return
         self.buffer.release(starts)
-        if paused := self._paused & starts.keys():
-            self._source.resume(paused)
-            self._paused -= paused
+        self._cut.difference_update(starts)
+        for place in starts:
+            self._read.pop(place, None)
         self._reading.update(starts)
 
+    def _unpause(self, places: Iterable[Place]) -> None:
+        """While they are still read: a partition that was paused when it was left stays so when it comes back."""
+        if paused := self._paused.intersection(places):
+            self._source.resume(paused)
+            self._paused -= paused
+
     def _stop_topic(self, topic: str, found: str) -> None:
-        places = [place for place in self._mine if place[0] == topic]
+        places = [place for place in self._mine if place[0] == topic and place not in self.stopped]
         positions = self._lane.positions()
         self.buffer.hold(places)
         self._opening.drop(places)
@@ -222,7 +236,7 @@ class Intake:
             self._opening.stop(place, text)
 
     def _close(self, places: Iterable[Place]) -> None:
-        for known in (self._reading, self._paused, self._cut):
+        for known in (self._reading, self._cut):
             known.difference_update(places)
         for place in places:
             self._read.pop(place, None)

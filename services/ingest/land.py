@@ -113,7 +113,7 @@ class LakeSink:
         if table == TOPIC_TABLES[EVENTS]:
             LATE.inc(pc.sum(rows["late"]).as_py() or 0)
 
-    def beat(self) -> None:
+    def beat(self, places: Sequence[Place]) -> None:
         """Looks whether somebody has taken the lake back to a time, where nothing comes that would show it.
 
         Gives back what the writes before have freed.
@@ -123,14 +123,15 @@ class LakeSink:
         """
         give_back()
         back: set[Place] = set()
-        for topic in {topic for topic, _ in self._ends}:
+        mine = {place: self._ends[place] for place in places if place in self._ends}
+        for topic in {topic for topic, _ in mine}:
             table, incarnation = TOPIC_TABLES[topic], self._incarnations[topic]
             version = self._lake.version(table)
             if self._versions.get(table) == version:
                 continue
-            keys = [(incarnation, *place) for place in self._ends if place[0] == topic]
+            keys = [(incarnation, *place) for place in mine if place[0] == topic]
             ends = self._lake.ends(table, keys)
-            back |= {key[1:] for key in keys if ends[key] < self._ends[key[1:]]}
+            back |= {key[1:] for key in keys if ends[key] < mine[key[1:]]}
             self._versions[table] = version
         for place in back:
             del self._ends[place]

@@ -2,9 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,24 +14,13 @@ from services.ingest.past import read_back
 from services.ingest.ports import History, Identity, MovedError, Outcome, Sink
 from services.ingest.traces import Traces
 from services.ingest.window import WINDOW_OFFSETS, Window
+from services.ingest.write import Write, confirmed, traced
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.runtime.kafka.consumer import Place, Records
 from snowmelt.runtime.kafka.identity import RemadeError
 from snowmelt.runtime.metrics import RECORDS
 
 _RECORDED = {"applied": "applied", "duplicate": "duplicates", "dead": "dead"}
-
-
-@dataclass
-class _Write:
-    """A batch on its way into the sink; ``future`` is None where it must be sent again."""
-
-    topic: str
-    ends: dict[Place, int]
-    outcomes: Mapping[Place, Outcome]
-    work: Callable[[], None]
-    oldest_ms: int
-    future: Future[None] | None = None
 
 
 class Lane:
@@ -64,7 +52,7 @@ class Lane:
         self._exchanges = 0
         self._remade: RemadeError | None = None
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="sink")
-        self._write: _Write | None = None
+        self._write: Write | None = None
         self._moved: set[Place] = set()
         self._positions: dict[Place, int] = {}
         self._taken: dict[Place, int] = {}
@@ -136,8 +124,9 @@ class Lane:
             self._forgotten.update(places)
             self._beginning.difference_update(places)
         write = self._write
-        if wait_s and write is not None and write.future is not None and not write.ends.keys().isdisjoint(places):
-            wait([write.future], wait_s)
+        future = None if write is None else write.future
+        if write is not None and future is not None and wait_s and not write.ends.keys().isdisjoint(places):
+            wait([future], wait_s)
 
     def take(self, records: Sequence[Records], current: Callable[[Sequence[Records]], list[Records]] = list) -> None:
         """Decodes records of one topic and begins to write them, once the batch before them is in.
@@ -159,15 +148,15 @@ class Lane:
             batch = batch_of(mine, self._taken) if mine else None
             if batch is None or not len(batch):
                 return
-            confirm = self.identity.ask(batch.topic) if self.identity else _confirmed
+            confirm = self.identity.ask(batch.topic) if self.identity else confirmed
             with ExitStack() as opened:
                 traces = opened.enter_context(Traces(self.name, batch))
                 decoded = decode(batch, self._incarnations[batch.topic], self.sink.event_types())
                 outcomes, kept = self._judge(batch, decoded)
                 work = self.sink.prepare(batch, decoded, kept, outcomes)
                 self._settle()
-                work = _traced(confirm, work, traces, opened.pop_all())
-                self._write = _Write(batch.topic, batch.ends, outcomes, work, int(batch.times_ms[0]))
+                work = traced(confirm, work, traces, opened.pop_all())
+                self._write = Write(batch.topic, batch.ends, outcomes, work, int(batch.times_ms[0]))
                 self._write.future = self._writer.submit(self._write.work)
             self._taken.update(batch.ends)
 
@@ -179,9 +168,10 @@ class Lane:
     def beat(self) -> None:
         """Keeps the offsets of idle parts of the sink near the end of the log. Raises as ``take`` does."""
         with self._lock:
+            self._drop_forgotten()
             self._settle()
             with self._dropping():
-                self.sink.beat()
+                self.sink.beat(list(self._positions))
 
     def follow(self) -> None:
         """Goes to the other sink where this one was exchanged for it, and back where this one has lost its newest.
@@ -212,17 +202,29 @@ class Lane:
                 raise remade
             if self._write is None:
                 return
-            write, future = self._write, self._write.future or self._writer.submit(self._write.work)
-            write.future = None
+            write = self._write
+            write.future = write.future or self._writer.submit(write.work)
             try:
-                future.result()
-            except (MovedError, RemadeError):
+                write.future.result()
+            except MovedError as error:
+                self._write = None
+                self._written(write, set(error.places))
+                raise
+            except RemadeError:
                 self._write = None
                 raise
+            except BaseException:
+                write.future = None
+                raise
             self._write = None
-            self._positions.update({place: end for place, end in write.ends.items() if place in self._positions})
+            self._written(write, set())
+
+    def _written(self, write: Write, moved: set[Place]) -> None:
+        """What a write has brought in, but for the places that had moved."""
+        ends = {place: end for place, end in write.ends.items() if place not in moved}
+        self._positions.update({place: end for place, end in ends.items() if place in self._positions})
         for outcome, count in _RECORDED.items():
-            number = sum(getattr(each, count) for each in write.outcomes.values())
+            number = sum(getattr(write.outcomes[place], count) for place in ends)
             RECORDS.labels(self.name, write.topic, outcome).inc(number)
 
     @contextmanager
@@ -282,19 +284,3 @@ class Lane:
         )
         self.crash.passing("window_read")
         return window
-
-
-def _confirmed() -> None:
-    """Where a topic's identity is not in doubt."""
-
-
-def _traced(
-    confirm: Callable[[], None], work: Callable[[], None], traces: Traces, opened: ExitStack
-) -> Callable[[], None]:
-    def write() -> None:
-        confirm()
-        with traces.writing():
-            work()
-        opened.close()
-
-    return write

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from services.ingest.lane import Lane
@@ -49,8 +50,10 @@ class Opening:
         self._found: dict[Place, int] = {}
         self._doubted: set[str] = set()
         self._ending = False
-        self._thread = threading.Thread(target=self._work, name="opening", daemon=True)
+        self._failed: Counter[Place] = Counter()
+        self._thread = threading.Thread(target=self._guarded, name="opening", daemon=True)
         self.trouble = ""
+        self.failure: BaseException | None = None
         self.stopped: dict[Place, str] = {}
 
     def start(self) -> None:
@@ -84,9 +87,8 @@ class Opening:
         """Does not open them after all, and forgets why they stood still."""
         with self._changed:
             for place in places:
-                self._wanted.pop(place, None)
-                self._found.pop(place, None)
-                self.stopped.pop(place, None)
+                for known in (self._wanted, self._found, self._failed, self.stopped):
+                    known.pop(place, None)
 
     def found(self) -> dict[Place, int]:
         """Where to read the places from that were opened since the last call."""
@@ -116,8 +118,13 @@ class Opening:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def _guarded(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - the polling thread raises it
+            self.failure = error
+
     def _work(self) -> None:
-        wait_s = RETRY_S
         while (asked := self._next()) is not None:
             try:
                 self._confirm({topic for topic, _ in asked} | self._doubted)
@@ -129,16 +136,24 @@ class Opening:
                 if self.trouble != error.detail:
                     _LOG.error("places cannot be opened: %s", error.detail)
                 self.trouble = error.detail
+                self._failed.update(asked.keys())
+                times = min((self._failed[place] for place in asked), default=1)
                 with self._changed:
-                    self._changed.wait_for(lambda: self._ending, wait_s)
-                wait_s = min(RETRY_MAX_S, wait_s * 2)
+                    self._changed.wait_for(lambda: self._ending, min(RETRY_MAX_S, RETRY_S * 2 ** min(times - 1, 5)))
                 continue
-            self.trouble, wait_s = "", RETRY_S
+            for place in asked:
+                del self._failed[place]
+            self.trouble = self.trouble if self._wanted else ""
 
     def _next(self) -> dict[Place, int] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._wanted or self._doubted or self._ending)
-            return None if self._ending else dict(sorted(self._wanted.items())[:AT_ONCE])
+            if self._ending:
+                return None
+            wanted = sorted(self._wanted, key=lambda place: (self._failed[place], place))
+            # One that could not be opened is tried by itself, and after the others: they need not wait for it.
+            some = wanted[:1] if wanted and self._failed[wanted[0]] else wanted[:AT_ONCE]
+            return {place: self._wanted[place] for place in some if not self._failed[place] or len(some) == 1}
 
     def _confirm(self, topics: set[str]) -> None:
         """Asks whether each topic is still what it was; one that is not raises RemadeError."""
@@ -154,14 +169,17 @@ class Opening:
             self._doubted.discard(error.topic)
             for place in [place for place in self._wanted if place[0] == error.topic]:
                 del self._wanted[place]
+            self.trouble = self.trouble if self._wanted else ""
         self._remade(error)
 
     def _open(self, asked: Mapping[Place, int]) -> None:
         if not asked:
             return
+        marks = dict(self._marks(list(asked)))  # first, as they may fail and cost less than a window
         begun = self._lane.begin(list(asked))
         former = self._lane.former(fresh) if (fresh := [place for place, at in begun.items() if not at]) else {}
-        marks = self._marks(list(begun))
+        if ahead := [place for place, at in begun.items() if at > marks[place].high]:
+            marks.update(self._marks(ahead))  # another process may have written meanwhile
         starts = {place: self._start(place, at, marks[place], former.get(place)) for place, at in begun.items()}
         with self._changed:
             for place, start in starts.items():

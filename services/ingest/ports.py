@@ -73,8 +73,11 @@ class Sink(Protocol):
         where nothing of a moved place is written, or UNAVAILABLE; it can then be called again.
         """
 
-    def beat(self) -> None:
-        """Keeps the offsets of idle parts of the sink near the end of the log."""
+    def beat(self, places: Sequence[Place]) -> None:
+        """Keeps the offsets of idle parts of the sink near the end of the log, of these places alone.
+
+        Others may be another process's by now.
+        """
 
     def fallen(self, places: Sequence[Place]) -> set[Place]:
         """Those of which the sink has lost what it had taken; may be asked while a batch is being written."""

@@ -1,6 +1,7 @@
 """Wiring of the ingest process."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
 from services.ingest.wire import read_events
 from snowmelt.contracts.clock import Clock
-from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
 from snowmelt.contracts.topics import LANE_TOPICS
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import StateStore
@@ -127,6 +128,10 @@ def _run_lane(
         deadline = time.monotonic() + HELPERS_END_S
         for helper in helpers:  # one that is still in the lake's native code would end the process by a fault
             helper.join(max(0.0, deadline - time.monotonic()))
+        if not intake.ended:  # a write that hangs would keep the process; it is in the sink whole, or not at all
+            _LOG.error("ended while the sink, or who was asked for it, still hung; what was read comes again")
+            logging.shutdown()
+            os._exit(ExitCode.OK)
 
 
 def _helpers(

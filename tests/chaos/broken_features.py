@@ -46,7 +46,7 @@ class FenceIgnored(StateSink):
         """Looks at no fence."""
         return set()
 
-    def beat(self) -> None:
+    def beat(self, places: Sequence[Place]) -> None:
         """Would only hide the fault."""
 
 

@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
 CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_nodes_go_and_come_back_and_every_acknowledged_record_counts_once(
     tmp_path: Path, kafka_distribution: Distribution

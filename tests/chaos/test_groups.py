@@ -28,6 +28,7 @@ def test_a_zombie_brings_in_nothing(rig: Rig) -> None:
     assert report.landed > 500
 
 
+@pytest.mark.long
 def test_a_zombie_that_ignores_the_fence_is_seen(rig: Rig) -> None:
     report = zombies.drill(rig, trials=1, module="tests.chaos.broken_features", lane="features")
     assert report.tried["lake"] == 1

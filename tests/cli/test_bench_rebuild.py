@@ -10,7 +10,7 @@ import pytest
 
 from snowmelt.runtime.kafka.jars import Distribution
 
-pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
+pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow, pytest.mark.long]
 CHECKOUT = Path(__file__).parents[2]
 
 

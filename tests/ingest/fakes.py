@@ -128,7 +128,7 @@ class Memory:
 
         return write
 
-    def beat(self) -> None:
+    def beat(self, places: Sequence[Place]) -> None:
         return
 
     def fallen(self, places: Sequence[Place]) -> set[Place]:

@@ -1,7 +1,7 @@
 """The pipeline over a log and a sink in memory: gaps stop a partition with an alarm, a full buffer pauses the log."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -12,6 +12,7 @@ from services.ingest.intake import Intake
 from services.ingest.lane import Lane
 from services.ingest.ports import MovedError
 from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.runtime.kafka.admin import Watermarks
 from snowmelt.runtime.kafka.consumer import Place
 from snowmelt.runtime.kafka.identity import RemadeError
 from tests.ingest.fakes import INCARNATIONS, A, B, Log, Memory, NoHistory, event, until
@@ -259,3 +260,56 @@ def test_letting_go_does_not_wait_for_a_sink_that_hangs(monkeypatch: pytest.Monk
         pipeline.intake.given([A])
         pipeline.fill(A, 10)
         until(lambda: pipeline.whole(A))
+
+
+def test_a_partition_that_was_paused_is_read_again_where_it_comes_back() -> None:
+    pipeline = Pipeline(limit_bytes=150_000)
+    pipeline.sink.open.clear()
+    with pipeline.running():
+        pipeline.fill(A, 3000)
+        until(lambda: A in pipeline.log.paused)
+        pipeline.intake.taken([A])
+        assert A not in pipeline.log.paused
+        pipeline.sink.open.set()
+        pipeline.intake.given([A])
+        until(lambda: pipeline.whole(A))
+
+
+def test_one_place_that_cannot_be_opened_keeps_no_other_shut() -> None:
+    pipeline = Pipeline()
+    pipeline.fill(A, 50)
+    pipeline.fill(B, 50)
+    ask, away = pipeline.log.marks, threading.Event()
+    away.set()
+
+    def marks(places: Sequence[Place]) -> dict[Place, Watermarks]:
+        if A in places and away.is_set():
+            raise SnowmeltError(Reason.UNAVAILABLE, "it has no leader")
+        return ask(places)
+
+    pipeline.intake._opening._marks = marks
+    with pipeline.running():
+        until(lambda: pipeline.whole(B))
+        assert "it has no leader" in pipeline.intake.reasons()
+        assert A not in pipeline.log.at
+        away.clear()
+        until(lambda: pipeline.whole(A) and not pipeline.intake.reasons())
+
+
+def test_an_opening_that_fails_by_a_fault_of_ours_ends_the_lane() -> None:
+    pipeline = Pipeline()
+    pipeline.sink.begins_fail = [ValueError("a fault")]
+    pipeline.intake.given([A])
+    with pytest.raises(ValueError, match="a fault"):
+        pipeline.intake.run(threading.Event())
+
+
+def test_a_log_that_is_cut_behind_a_place_that_went_back_stops_it_by_name() -> None:
+    pipeline = Pipeline()
+    pipeline.fill(A, 100)
+    with pipeline.running():
+        until(lambda: pipeline.whole(A))
+        pipeline.log.low[A] = 60
+        pipeline.sink.ends[A] = 20
+        until(lambda: A in pipeline.intake.stopped)
+    assert "records [20, 60) are lost" in pipeline.intake.stopped[A]

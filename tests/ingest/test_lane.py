@@ -1,5 +1,9 @@
 """A lane has one batch on its way into the sink: nothing of it is lost or twice, whatever that write comes to."""
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from prometheus_client import REGISTRY
 
@@ -76,6 +80,45 @@ def test_a_place_that_moved_is_dropped_until_it_begins_again_and_others_go_on(la
     lane.take([run_of(A, 0, 9)])
     lane.settle()
     assert sink.ids[A] == names(A, 0, 9)
+
+
+def test_what_was_written_beside_a_place_that_moved_counts(lane: Lane, sink: Memory) -> None:
+    write = sink.prepare
+
+    def prepare(*given: Any) -> Callable[[], None]:
+        work = write(*given)
+
+        def partly() -> None:
+            work()
+            raise MovedError([A], "another writer")
+
+        return partly
+
+    sink.prepare = prepare  # type: ignore[method-assign]
+    lane.take([run_of(A, 0, 5), run_of(B, 0, 3)])
+    with pytest.raises(MovedError):
+        lane.settle()
+    assert lane.positions() == {B: 3}
+
+
+def test_letting_go_waits_for_a_write_that_somebody_else_waits_for(lane: Lane, sink: Memory) -> None:
+    sink.open.clear()
+    lane.take([run_of(A, 0, 5)])
+    waiting = threading.Thread(target=lane.settle)
+    waiting.start()
+    threading.Timer(0.2, sink.open.set).start()
+    lane.forget([A], 10.0)
+    assert sink.ends == {A: 5}
+    waiting.join()
+
+
+def test_nothing_is_beaten_of_a_place_that_was_let_go(lane: Lane, sink: Memory) -> None:
+    beaten: list[list[tuple[str, int]]] = []
+    sink.beat = lambda places: beaten.append(list(places))  # type: ignore[method-assign, assignment]
+    lane.beat()
+    lane.forget([A])
+    lane.beat()
+    assert beaten == [[A, B], [B]]
 
 
 def test_records_in_hand_of_a_place_that_began_anew_leave_no_hole(lane: Lane, sink: Memory) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -170,8 +171,9 @@ class Consumer:
         self._consumer.pause([TopicPartition(*place) for place in places])
 
     def resume(self, places: Iterable[Place]) -> None:
-        """Ends ``pause``."""
-        self._consumer.resume([TopicPartition(*place) for place in places])
+        """Ends ``pause``; of those that are read no more nothing is left to end."""
+        with suppress(KafkaException):
+            self._consumer.resume([TopicPartition(*place) for place in places])
 
     def commit(self, offsets: Mapping[Place, int]) -> None:
         """Tells the group's displays how far the sink is; failures do no harm and are not raised."""

@@ -9,6 +9,9 @@ from snowmelt.runtime.kafka.admin import Admin
 GONE_S = 10.0
 """How long brokers must not know a topic before it is gone; one that has just come up may know less than it will."""
 
+AGAIN_S = 3.0
+"""Two answers further apart than this say nothing of the time between them."""
+
 
 class RemadeError(Exception):
     """A topic was made anew, or is gone; ``found`` is the id that it has now, empty where there is none."""
@@ -30,7 +33,7 @@ class Identity:
     def __init__(self, admin: Admin, incarnations: Mapping[str, str]) -> None:
         self._admin = admin
         self._incarnations = incarnations
-        self._unknown_since: dict[str, float] = {}
+        self._unknown: dict[str, tuple[float, float]] = {}
 
     def ask(self, topic: str) -> Callable[[], None]:
         """Begins to ask; what comes back waits for the answer, and asks anew where it is called again.
@@ -47,10 +50,13 @@ class Identity:
 
     def _judge(self, topic: str, found: str | None) -> None:
         if found is None:
-            since = self._unknown_since.setdefault(topic, time.monotonic())
-            if time.monotonic() - since > GONE_S:
+            now = time.monotonic()
+            first, last = self._unknown.get(topic, (now, now))
+            first = now if now - last > AGAIN_S else first
+            self._unknown[topic] = (first, now)
+            if now - first > GONE_S:
                 raise RemadeError(topic, "")
             raise SnowmeltError(Reason.UNAVAILABLE, f"the brokers do not know topic {topic} now")
-        self._unknown_since.pop(topic, None)
+        self._unknown.pop(topic, None)
         if found != self._incarnations[topic]:
             raise RemadeError(topic, found)
