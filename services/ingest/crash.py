@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 LAKE, FEATURES = ("lake",), ("features",)
 BOTH = ("lake", "features")
@@ -65,7 +66,8 @@ def points_of(lane: str) -> tuple[str, ...]:
 class CrashPoints:
     """``spec`` is ``name:n``: the process kills itself when it passes ``name`` the n-th time; empty: never.
 
-    While the file ``stall_file`` exists, writes to the sink wait; what Kafka is told is none.
+    While the file ``stall_file`` exists, writes to the sink wait, and ``stall_file.held`` says that one does; what
+    Kafka is told is none.
     """
 
     def __init__(self, spec: str = "", stall_file: str = "") -> None:
@@ -83,6 +85,7 @@ class CrashPoints:
     def around(self, write: str) -> Iterator[None]:
         """Marks the places before, in and after a write; after it only where it did not fail."""
         while write != "offsets" and self._stall_file and os.path.exists(self._stall_file):  # noqa: PTH110 - on the way of every write
+            Path(f"{self._stall_file}.held").touch()
             time.sleep(0.02)
         self.passing(f"before_{write}")
         due = self._due(f"in_{write}")

@@ -39,6 +39,7 @@ class Member:
         self.name = f"{lane}-{number}"
         self._rig = rig
         self.stall = rig.folder / f"{self.name}.stall"
+        self.held = rig.folder / f"{self.name}.stall.held"
         self.process: subprocess.Popen[bytes] = rig.start(
             lane, module, name=self.name, assignment="group", stall_file=str(self.stall), **settings
         )

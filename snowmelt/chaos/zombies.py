@@ -118,7 +118,9 @@ class _Haunted:
 
     def _trial(self, zombie: Member) -> bool:
         lane, began = self._group.lane, zombie.refused()
+        zombie.held.unlink(missing_ok=True)
         zombie.stall.touch()
+        until(zombie.held.exists, WAIT_S, f"{zombie.name} writes nothing")
         until(lambda: self._behind() > HELD_RECORDS, WAIT_S, f"{zombie.name} reads no partition")
         zombie.send(signal.SIGSTOP)
         try:
