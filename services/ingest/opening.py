@@ -177,7 +177,9 @@ class Opening:
             return
         marks = dict(self._marks(list(asked)))  # first, as they may fail and cost less than a window
         begun = self._lane.begin(list(asked))
-        former = self._lane.former(fresh) if (fresh := [place for place, at in begun.items() if not at]) else {}
+        # A broker whose topics have no identity of their own is new at each start, and that is no loss to be told.
+        fresh = [place for place, at in begun.items() if not at and self._lane.identity is not None]
+        former = self._lane.former(fresh) if fresh else {}
         if ahead := [place for place, at in begun.items() if at > marks[place].high]:
             marks.update(self._marks(ahead))  # another process may have written meanwhile
         starts = {place: self._start(place, at, marks[place], former.get(place)) for place, at in begun.items()}

@@ -220,6 +220,7 @@ def test_a_topic_made_anew_while_it_is_read_stops_and_nothing_of_the_new_one_is_
 @pytest.mark.parametrize("accepted", [{}, {A[0]: "another"}, {A[0]: "one"}])
 def test_a_topic_made_anew_before_the_start_begins_only_where_that_was_accepted(accepted: dict[str, str]) -> None:
     pipeline = Pipeline(topics=accepted)
+    pipeline.lane.identity = OtherTopic(A[0])
     pipeline.sink.before = {A: ("zero", 77)}
     pipeline.fill(A, 5)
     pipeline.fill(B, 5)
@@ -228,6 +229,15 @@ def test_a_topic_made_anew_before_the_start_begins_only_where_that_was_accepted(
     begun = accepted.get(A[0]) == "one"
     assert (A in pipeline.intake.stopped) is not begun
     assert begun or "its records from 77 on are lost" in pipeline.intake.stopped[A]
+
+
+def test_the_embedded_brokers_topics_are_new_at_each_start_and_begin() -> None:
+    pipeline = Pipeline()
+    pipeline.sink.before = {A: ("zero", 77)}
+    pipeline.fill(A, 5)
+    with pipeline.running():
+        until(lambda: pipeline.whole(A))
+    assert pipeline.intake.stopped == {}
 
 
 def test_what_is_taken_away_while_it_is_opened_is_not_read() -> None:
