@@ -1,12 +1,11 @@
 """``snowmelt chaos ingest``: kill ingest at named points, on real parts, and check against the acknowledgements."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from snowmelt.chaos.kills import KillReport, drill
-from snowmelt.cli.drilled import drilled
+from snowmelt.cli.drilled import drilled, say
 
 
 def ingest(
@@ -16,7 +15,7 @@ def ingest(
 ) -> None:
     """Kill both lanes at every named point on a real Kafka, Redis and lake; exit 1 where a record is lost or twice."""
     drilled(
-        lambda rig: drill(rig, kills, events, say=lambda line: print(line, file=sys.stderr, flush=True)),
+        lambda rig: drill(rig, kills, events, say=say),
         _lines,
         "online state equals the lake's recomputation",
         as_json=as_json,

@@ -1,12 +1,11 @@
 """``snowmelt chaos poison``: bad records of every kind among good ones, kills meanwhile, and what came of each."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from snowmelt.chaos.poison import Report, drill
-from snowmelt.cli.drilled import drilled
+from snowmelt.cli.drilled import drilled, say
 
 
 def poison(
@@ -19,7 +18,7 @@ def poison(
     if bad > events // 5:
         raise typer.BadParameter("more than a fifth of the records is bad: the lake lane would pause, and rightly so")
     drilled(
-        lambda rig: drill(rig, bad, events, kills, say=lambda line: print(line, file=sys.stderr, flush=True)),
+        lambda rig: drill(rig, bad, events, kills, say=say),
         _lines,
         "each bad record is a letter once; both lanes count alike",
         as_json=as_json,

@@ -1,13 +1,12 @@
 """``snowmelt chaos pressure``: a stalled lake, a burst, a hot key; memory, pauses and lag of both lanes meanwhile."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from snowmelt.chaos.gauges import Seen
 from snowmelt.chaos.pressure import Report, drill
-from snowmelt.cli.drilled import drilled
+from snowmelt.cli.drilled import drilled, say
 
 
 def pressure(
@@ -17,9 +16,6 @@ def pressure(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """Put both lanes under pressure on a real Kafka, Redis and lake; exit 1 where memory or an event is lost."""
-
-    def say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
 
     drilled(
         lambda rig: drill(rig, stall, burst, memory_mbytes=memory_mbytes, say=say),
