@@ -78,6 +78,11 @@ def run(settings: IngestSettings, stop: threading.Event, make_sink: MakeSink | N
         ops.stop()
 
 
+def compile_reader() -> None:
+    """Has the reading of records compiled before the first ones wait for it."""
+    read_events([])
+
+
 def _run_lane(
     settings: IngestSettings,
     stop: threading.Event,
@@ -97,7 +102,7 @@ def _run_lane(
     if prepared is None:
         return
     incarnations, sink = prepared
-    read_events([])  # compiled here, and not while the first records wait
+    compile_reader()
     history = LakeThenKafka(Lake(settings.lake_url), settings.kafka_bootstrap, incarnations)
     lane = Lane(settings.lane, sink, history, incarnations)
     lane.crash = crash

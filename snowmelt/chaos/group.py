@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from snowmelt.chaos.check import Report
-from snowmelt.chaos.rig import MODULE, Rig
+from snowmelt.chaos.rig import MODULE, Rig, Running
 from snowmelt.contracts.errors import ExitCode
 
 _LET_GO = re.compile(r"let go of (\d+) partitions in ([\d.]+) s")
@@ -40,7 +40,7 @@ class Member:
         self._rig = rig
         self.stall = rig.folder / f"{self.name}.stall"
         self.held = rig.folder / f"{self.name}.stall.held"
-        self.process: subprocess.Popen[bytes] = rig.start(
+        self.process: Running = rig.start(
             lane, module, name=self.name, assignment="group", stall_file=str(self.stall), **settings
         )
 

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from snowmelt.chaos.nursery import Born, Nursery
 from snowmelt.chaos.redis_node import RedisNode
 from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
 from snowmelt.contracts.topics import LAKE_TOPICS, LANE_TOPICS
@@ -21,14 +22,26 @@ from snowmelt.runtime.kafka.node import start_kafka
 
 MODULE = "services.ingest"
 LANES = LANE_TOPICS
+Running = subprocess.Popen[bytes] | Born
 ASK_S = 3.0
 """How long a question to three nodes waits before it is put to others."""
 
 
 class Rig:
-    """Everything in one folder, to be used as a context manager; starting Kafka takes some seconds."""
+    """Everything in one folder, to be used as a context manager; starting Kafka takes some seconds.
 
-    def __init__(self, folder: Path, partitions: int = 8, cache: Path | None = None, nodes: int = 1) -> None:
+    Args:
+        folder: for all of it.
+        partitions: of each topic.
+        cache: where Kafka's jars are.
+        nodes: of Kafka.
+        forked: lanes come out of a ``Nursery``; else each reads the program anew, as it does at a user's.
+    """
+
+    def __init__(
+        self, folder: Path, partitions: int = 8, cache: Path | None = None, nodes: int = 1, *, forked: bool = True
+    ) -> None:
+        self._nursery = Nursery() if forked else None
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         home = cache or Path(os.environ.get("SNOWMELT_CACHE_DIR", ".cache"))
@@ -44,8 +57,8 @@ class Rig:
         self.lake = Lake(str(folder / "lake"))
         self.lake.create()
         self.store = self._store()
-        self._lanes: list[subprocess.Popen[bytes]] = []
-        self._named: dict[str, subprocess.Popen[bytes]] = {}
+        self._lanes: list[Running] = []
+        self._named: dict[str, Running] = {}
         self._ops: dict[str, str] = {}
 
     def __enter__(self) -> "Rig":
@@ -56,6 +69,8 @@ class Rig:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        if self._nursery:
+            self._nursery.close()
         self.store.close()
         self.redis.stop()
         self.cluster.stop()
@@ -80,9 +95,7 @@ class Rig:
         until(ready, 20, "Redis did not start")
         return found[0]
 
-    def start(
-        self, lane: str, module: str = MODULE, *, name: str = "", **settings: str | float
-    ) -> subprocess.Popen[bytes]:
+    def start(self, lane: str, module: str = MODULE, *, name: str = "", **settings: str | float) -> Running:
         """Starts a lane as a process.
 
         Args:
@@ -103,11 +116,16 @@ class Rig:
             "SNOWMELT_INGEST_OPS_ADDRESS": self._ops.setdefault(name, f"127.0.0.1:{free_port()}"),
         }
         environ |= {f"SNOWMELT_INGEST_{key.upper()}": str(value) for key, value in settings.items()}
-        with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen([sys.executable, "-P", "-m", module], env=environ, stdout=log, stderr=log)
+        process = self._run(module, environ, self.folder / f"{name}.log")
         self._lanes.append(process)
         self._named[name] = process
         return process
+
+    def _run(self, module: str, environ: dict[str, str], log: Path) -> Running:
+        if self._nursery:
+            return self._nursery.start(module, environ, log)
+        with log.open("ab") as end:
+            return subprocess.Popen([sys.executable, "-P", "-m", module], env=environ, stdout=end, stderr=end)
 
     def stop(self, name: str, seconds: float = 20) -> None:
         """Tells the process of that name that was started last to stop.

@@ -5,7 +5,7 @@ import signal
 import subprocess
 
 from snowmelt.chaos.plan import Hit, Way
-from snowmelt.chaos.rig import Rig, until
+from snowmelt.chaos.rig import Rig, Running, until
 from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
 
 START_S, REACH_S, END_S = 60.0, 15.0, 20.0
@@ -18,7 +18,6 @@ FLUSH_S = 0.1
 SLOW_MS = 300
 ATTEMPTS = 3
 
-_Process = subprocess.Popen[bytes]
 _Settings = dict[str, str | float]
 
 
@@ -96,11 +95,11 @@ class Victims:
     def _other(self) -> str:
         return f"{self._lane}-other"
 
-    def _start_other(self, way: Way) -> _Process:
+    def _start_other(self, way: Way) -> Running:
         """A second process, to be killed when the first one is; in a group it takes the place of the last such."""
         return self._start(_group(way, "other"), self._other)
 
-    def _until_ready(self, process: _Process, name: str) -> None:
+    def _until_ready(self, process: Running, name: str) -> None:
         """Waits until the process reads, or has ended."""
         try:
             until(lambda: process.poll() is not None or self._rig.ready(name), START_S, "")
@@ -108,7 +107,7 @@ class Victims:
             detail = f"{name} did not start within {START_S:.0f} s: {self._rig.log(name)}"
             raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
 
-    def _start(self, settings: _Settings, name: str = "") -> _Process:
+    def _start(self, settings: _Settings, name: str = "") -> Running:
         usual: _Settings = {
             "flush_rows": max(50, self._chance.choice((self._rows // 8, self._rows, 100_000))),
             "flush_seconds": FLUSH_S,
@@ -145,7 +144,7 @@ def _victim(way: Way) -> _Settings:
     return _group(way, "victim")
 
 
-def _wait(process: _Process, seconds: float) -> int | None:
+def _wait(process: Running, seconds: float) -> int | None:
     """The exit code, None where the process goes on."""
     try:
         return process.wait(seconds)

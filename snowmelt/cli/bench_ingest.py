@@ -33,7 +33,7 @@ def bench_ingest(
 ) -> None:
     """Measure both lanes, each alone, then the time from sending an event to its state in Redis, then rivals."""
     figures: dict[str, Any] = {"events": events, "traffic": TRAFFIC, "cores": os.cpu_count(), "load": [_load()]}
-    with tempfile.TemporaryDirectory(prefix="snowmelt-bench-") as folder, Rig(Path(folder)) as rig:
+    with tempfile.TemporaryDirectory(prefix="snowmelt-bench-") as folder, Rig(Path(folder), forked=False) as rig:
         traffic = Traffic(events)
         produce(rig, traffic, events)
         for lane in LANES:

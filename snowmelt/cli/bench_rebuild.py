@@ -29,7 +29,7 @@ def bench_rebuild(
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
     }
-    with tempfile.TemporaryDirectory(prefix="snowmelt-bench-") as folder, Rig(Path(folder)) as rig:
+    with tempfile.TemporaryDirectory(prefix="snowmelt-bench-") as folder, Rig(Path(folder), forked=False) as rig:
         produce(rig, Traffic(events), events)
         lane_rate(rig, "lake", events)
         figures["live"] = lane_rate(rig, "features", events)

@@ -22,6 +22,7 @@ def pressure(
         _lines,
         "memory held, nothing lost, lag is back",
         as_json=as_json,
+        forked=False,
     )
 
 

@@ -27,7 +27,7 @@ R = TypeVar("R", bound=Report)
 
 def say(line: str) -> None:
     """A line of progress, beside the report."""
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")  # threads say something at once: print would write the end of a line by itself
 
 
 def group_lines(report: GroupReport) -> list[str]:
@@ -47,6 +47,7 @@ def drilled(
     as_json: bool,
     partitions: int = 8,
     nodes: int = 1,
+    forked: bool = True,
 ) -> None:
     """Runs a drill on parts that are made for it and go with it, and prints what came of it.
 
@@ -57,13 +58,14 @@ def drilled(
         as_json: one JSON document in the place of lines.
         partitions: of each topic.
         nodes: of Kafka, 1 or 3.
+        forked: see ``Rig``.
 
     Raises:
         typer.Exit: FAILED where there are problems.
     """
     with (
         tempfile.TemporaryDirectory(prefix="snowmelt-chaos-") as folder,
-        Rig(Path(folder), partitions, nodes=nodes) as rig,
+        Rig(Path(folder), partitions, nodes=nodes, forked=forked) as rig,
     ):
         report = drill(rig)
     if as_json:
