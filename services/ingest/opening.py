@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
@@ -51,6 +52,7 @@ class Opening:
         self._doubted: set[str] = set()
         self._ending = False
         self._failed: Counter[Place] = Counter()
+        self._due: dict[Place, float] = {}
         self._thread = threading.Thread(target=self._guarded, name="opening", daemon=True)
         self.trouble = ""
         self.failure: BaseException | None = None
@@ -87,7 +89,7 @@ class Opening:
         """Does not open them after all, and forgets why they stood still."""
         with self._changed:
             for place in places:
-                for known in (self._wanted, self._found, self._failed, self.stopped):
+                for known in (self._wanted, self._found, self._failed, self._due, self.stopped):
                     known.pop(place, None)
 
     def found(self) -> dict[Place, int]:
@@ -136,24 +138,47 @@ class Opening:
                 if self.trouble != error.detail:
                     _LOG.error("places cannot be opened: %s", error.detail)
                 self.trouble = error.detail
-                self._failed.update(asked.keys())
-                times = min((self._failed[place] for place in asked), default=1)
-                with self._changed:
-                    self._changed.wait_for(lambda: self._ending, min(RETRY_MAX_S, RETRY_S * 2 ** min(times - 1, 5)))
+                self._put_off(asked)
                 continue
             for place in asked:
                 del self._failed[place]
-            self.trouble = self.trouble if self._wanted else ""
+                self._due.pop(place, None)
+            self._clear()
+
+    def _put_off(self, asked: Mapping[Place, int]) -> None:
+        with self._changed:
+            for place in [place for place, number in asked.items() if self._wanted.get(place) == number]:
+                self._asked += 1
+                self._wanted[place] = self._asked  # behind all others that wait
+                self._failed[place] += 1
+                wait_s = min(RETRY_MAX_S, RETRY_S * 2 ** min(self._failed[place] - 1, 5))
+                self._due[place] = time.monotonic() + wait_s
+            if not asked:  # only whether topics are what they were was asked
+                self._changed.wait_for(lambda: self._ending, RETRY_S)
+
+    def _clear(self) -> None:
+        """Trouble is over once no place waits that has had it, however many others have begun to wait since."""
+        with self._changed:
+            if self._failed.keys().isdisjoint(self._wanted):
+                self.trouble = ""
 
     def _next(self) -> dict[Place, int] | None:
+        """Some places that wait, the longest first; one that could not be opened by itself, so that none waits for it.
+
+        None at the end; empty where topics are doubted and no place can be tried now.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._wanted or self._doubted or self._ending)
-            if self._ending:
-                return None
-            wanted = sorted(self._wanted, key=lambda place: (self._failed[place], place))
-            # One that could not be opened is tried by itself, and after the others: they need not wait for it.
-            some = wanted[:1] if wanted and self._failed[wanted[0]] else wanted[:AT_ONCE]
-            return {place: self._wanted[place] for place in some if not self._failed[place] or len(some) == 1}
+            while not self._ending:
+                now = time.monotonic()
+                ready = [place for place in self._wanted if self._due.get(place, 0.0) <= now]
+                if ready or self._doubted:
+                    ready.sort(key=self._wanted.__getitem__)
+                    whole = [place for place in ready if place not in self._failed]
+                    some = ready[:1] if ready and ready[0] in self._failed else whole[:AT_ONCE]
+                    return {place: self._wanted[place] for place in some}
+                soonest = min((self._due[place] for place in self._wanted), default=None)
+                self._changed.wait(None if soonest is None else soonest - now)
+            return None
 
     def _confirm(self, topics: set[str]) -> None:
         """Asks whether each topic is still what it was; one that is not raises RemadeError."""
@@ -169,7 +194,7 @@ class Opening:
             self._doubted.discard(error.topic)
             for place in [place for place in self._wanted if place[0] == error.topic]:
                 del self._wanted[place]
-            self.trouble = self.trouble if self._wanted else ""
+            self._clear()
         self._remade(error)
 
     def _open(self, asked: Mapping[Place, int]) -> None:

@@ -1,13 +1,12 @@
 """Three Kafka nodes of which one is killed again and again, then two at once, while both lanes work."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from snowmelt.chaos.bad_records import SHARES
-from snowmelt.chaos.check import check
+from snowmelt.chaos.check import Say
 from snowmelt.chaos.flow import Flow
-from snowmelt.chaos.group import Group, GroupReport
+from snowmelt.chaos.group import Group, GroupReport, conclude
 from snowmelt.chaos.rig import LANES, Rig, until
 from snowmelt.chaos.traffic import Traffic
 
@@ -20,8 +19,6 @@ CALM_RECORDS = 2_000
 """How little may wait once a node is back: a few seconds of what flows."""
 PATIENCE_S = 240.0
 """How long a record may wait for its acknowledgement: two of three nodes may be gone meanwhile."""
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -69,13 +66,7 @@ def drill(rig: Rig, kills: int, both_s: float, *, seed: int = 7, say: Say = lamb
             report.both_down_s = both_s
             _recover(rig, groups, report)
             say(f"two nodes were gone for {both_s:.0f} s and are back; {traffic.sent:,} sent")
-    traffic.close()
-    for group in groups:
-        until(lambda group=group: rig.drained(group.lane), UP_S, f"{group.lane} did not catch up")  # type: ignore[misc]
-        report.problems += group.close()
-        group.fill_in(report)
-    report.acknowledged = len(traffic.acknowledged.first) + len(traffic.acknowledged.duplicates)
-    check(rig, traffic.acknowledged, report)
+    conclude(rig, groups, traffic, report, UP_S)
     report.seconds = time.monotonic() - began
     return report
 

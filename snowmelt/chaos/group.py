@@ -6,11 +6,13 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from snowmelt.chaos.check import Report
-from snowmelt.chaos.rig import MODULE, Rig, Running
+from snowmelt.chaos.check import Report, check
+from snowmelt.chaos.rig import MODULE, Rig, Running, until
+from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.errors import ExitCode
 
 _LET_GO = re.compile(r"let go of (\d+) partitions in ([\d.]+) s")
@@ -104,6 +106,28 @@ class Group:
             refused = Counter(report.refused)
             refused[self.lane] += text.count("going back to the sink's offsets")
             report.refused = dict(refused)
+
+
+def conclude(rig: Rig, groups: Sequence[Group], traffic: Traffic, report: GroupReport, seconds: float) -> None:
+    """Ends the traffic, lets all groups catch up and end, and checks what came of it.
+
+    Args:
+        rig: whose parts they are.
+        groups: that run.
+        traffic: what was sent.
+        report: what is found goes there.
+        seconds: for catching up.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE where a lane does not catch up.
+    """
+    traffic.close()
+    for group in groups:
+        until(lambda lane=group.lane: rig.drained(lane), seconds, f"{group.lane} did not catch up")  # type: ignore[misc]
+        report.problems += group.close()
+        group.fill_in(report)
+    report.acknowledged = len(traffic.acknowledged.first) + len(traffic.acknowledged.duplicates)
+    check(rig, traffic.acknowledged, report)
 
 
 def _log(rig: Rig, name: str) -> str:

@@ -4,11 +4,11 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snowmelt.chaos.bad_records import SHARES
-from snowmelt.chaos.check import Report, check
+from snowmelt.chaos.check import Report, Say, check
 from snowmelt.chaos.plan import Hit, plan
 from snowmelt.chaos.reader import Reader
 from snowmelt.chaos.rig import MODULE, Rig
@@ -20,8 +20,6 @@ TICK_S = 0.1
 TRICKLE, BLOCK = 5, 5_000
 """Records a tick: where the kills are behind, and at most."""
 SAY_S = 5.0
-
-Say = Callable[[str], None]
 
 
 @dataclass

@@ -7,13 +7,13 @@ import threading
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from snowmelt.chaos.bad_records import MAX_BYTES, SHARES, Sent, bad, good
+from snowmelt.chaos.check import Say
 from snowmelt.chaos.poison_check import check
 from snowmelt.chaos.rig import MODULE, Rig
 from snowmelt.contracts.topics import EVENTS, LAKE_TOPICS
@@ -26,8 +26,6 @@ POINTS = {
 BLOCK = 5000
 TRICKLE = 5
 AGAIN_SHARE = 0.01
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,16 @@
-"""Redis is killed, cut, emptied and failed over while events flow; after each the online state is recomputed."""
+"""Redis is killed, cut, emptied and failed over while records of all topics flow; after each all is recomputed."""
 
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from snowmelt.chaos.bad_records import NOW_MS
+from snowmelt.chaos.bad_records import NOW_MS, SHARES
 from snowmelt.chaos.check import Report as Checked
 from snowmelt.chaos.check import check
+from snowmelt.chaos.flow import Flow
 from snowmelt.chaos.followers import Follower
 from snowmelt.chaos.rig import LANES, MODULE, Rig, free_port, until
 from snowmelt.chaos.states import Recomputation
@@ -23,17 +22,18 @@ from snowmelt.featurestore.item_replica import ItemReplica
 KINDS = ("kills", "cuts", "flushes", "failovers")
 AS_OF_MS = NOW_MS + 3_600_000
 WARM_S = 60.0
-BLOCK, PAUSE_S = 50, 0.02
-"""Events that are sent at once, and how long nothing comes in between."""
+WARM_RECORDS = 500
+RATE = 1_000.0
+"""Records a second while a fault is done."""
 
 
 @dataclass
 class Report:
-    """What the drill found; ``problems`` is empty where every event is there once, online and in every follower.
+    """What the drill found; ``problems`` is empty where every record is there once, online and in every follower.
 
     Attributes:
         faults: how often each kind was done.
-        acknowledged, lost, twice: events, and of them those that are not in the lake, or again.
+        acknowledged, lost, twice: valid records, and of them those that are not in the lake, or again.
         comparisons, states: how often the online state was compared with a recomputation, and states compared in all.
         taken_bytes: by kind, what Redis had written and did not have any more.
         recovery_s: by kind, from the blow until both sinks hold all that was acknowledged; p50 and max.
@@ -65,19 +65,20 @@ class _Drill:
         self._followed: list[float] = []
 
     def warm(self) -> None:
-        """Lets both lanes take some events, so that there is something to lose, and no fault pays for their start.
+        """Lets both lanes take some records, so that there is something to lose, and no fault pays for their start.
 
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        self._traffic.send(10 * BLOCK)
+        self._traffic.send(WARM_RECORDS)
         if problem := self._recovered(WARM_S):
             raise SnowmeltError(Reason.UNAVAILABLE, f"before any fault: {problem}")
 
     def strike(self, kind: str) -> bool:
         """One fault under load, then the comparison; false where the rest makes no sense any more."""
         blow: Callable[[], float] = getattr(self, f"_{kind}")
-        with self._flowing():
+        with Flow(self._traffic, RATE):
+            time.sleep(self._random.uniform(0.2, 0.8))
             struck = blow()
         wrong = [problem] if (problem := self._recovered(self._patience_s)) else []
         recovered = time.monotonic()
@@ -95,29 +96,6 @@ class _Drill:
         self._report.faults = {kind: len(took) for kind, took in self._took.items()}
         self._report.recovery_s = {kind: _p50_max(took) for kind, took in self._took.items()}
         self._report.follow_s = _p50_max(self._followed)
-
-    @contextmanager
-    def _flowing(self) -> Iterator[None]:
-        """Events come until the block has ended."""
-        stop, failures = threading.Event(), []
-
-        def send() -> None:
-            try:
-                while not stop.wait(PAUSE_S):
-                    self._traffic.send(BLOCK)
-            except BaseException as error:  # noqa: BLE001 - raised below, in the calling thread
-                failures.append(error)
-
-        sender = threading.Thread(target=send)
-        sender.start()
-        try:
-            time.sleep(self._random.uniform(0.2, 0.8))
-            yield
-        finally:
-            stop.set()
-            sender.join()
-        if failures:
-            raise failures[0]
 
     def _kills(self) -> float:
         struck = time.monotonic()
@@ -189,7 +167,7 @@ def drill(
     patience_s: float = 60.0,
     seed: int = 7,
 ) -> Report:
-    """Does each fault so often, in an order of chance, while events flow through both lanes; compares after each.
+    """Does each fault so often, in an order of chance, while records flow through both lanes; compares after each.
 
     Args:
         rig: with nothing in it yet.
@@ -202,7 +180,7 @@ def drill(
     began = time.monotonic()
     order = [kind for kind in KINDS for _ in range(faults.get(kind, 0))]
     random.Random(seed).shuffle(order)  # noqa: S311 - a drill that can be repeated
-    traffic, report, modules = Traffic(rig.bootstrap, seed), Report({}), modules or {}
+    traffic, report, modules = Traffic(rig.bootstrap, seed, SHARES), Report({}), modules or {}
     for lane in LANES:
         rig.start(lane, modules.get(lane, MODULE), flush_rows=500, flush_seconds=0.2)
     for lane in LANES:

@@ -1,10 +1,12 @@
 """Real parts for drills and benchmarks of ingest: a Kafka node, a redis-server, a lake, and lanes as processes."""
 
+import http.client
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -146,15 +148,28 @@ class Rig:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        until(lambda: self.ready(name), seconds, f"{name} did not start")
+        until(lambda: self.ready(name), seconds, lambda: f"{name} did not start: {self.says(name)}")
 
     def ready(self, name: str) -> bool:
         """Whether the process of that name says that it reads."""
         try:
-            with urllib.request.urlopen(f"http://{self._ops[name]}/readyz", timeout=5) as answer:
+            with self._ask(name) as answer:
                 return int(answer.status) == 200
         except OSError:
             return False
+
+    def says(self, name: str) -> str:
+        """What the process of that name says of its readiness; why it says nothing, where it does not."""
+        try:
+            with self._ask(name) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+        except OSError as error:
+            return str(error)
+
+    def _ask(self, name: str) -> http.client.HTTPResponse:
+        return urllib.request.urlopen(f"http://{self._ops[name]}/readyz", timeout=5)  # type: ignore[no-any-return]
 
     def ops(self, name: str) -> str:
         """The address of the ops listener of the last process of that name."""
@@ -203,16 +218,16 @@ class Rig:
         return self.positions(lane, LANES[lane]) == self.ends(lane)
 
 
-def until(done: Callable[[], bool], seconds: float, failure: str) -> None:
+def until(done: Callable[[], bool], seconds: float, failure: str | Callable[[], str]) -> None:
     """Waits until ``done`` says so.
 
     Raises:
-        SnowmeltError: UNAVAILABLE with ``failure`` after ``seconds``.
+        SnowmeltError: UNAVAILABLE with ``failure``, or what that says then, after ``seconds``.
     """
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
-            raise SnowmeltError(Reason.UNAVAILABLE, failure)
+            raise SnowmeltError(Reason.UNAVAILABLE, failure if isinstance(failure, str) else failure())
         time.sleep(0.05)
 
 

@@ -2,14 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from snowmelt.chaos.bad_records import SHARES
-from snowmelt.chaos.check import check
+from snowmelt.chaos.check import Say
 from snowmelt.chaos.flow import Flow
-from snowmelt.chaos.group import Group, GroupReport
-from snowmelt.chaos.rig import LANES, Rig, until
+from snowmelt.chaos.group import Group, GroupReport, conclude
+from snowmelt.chaos.rig import LANES, Rig
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.errors import ExitCode
 
@@ -19,8 +18,6 @@ SESSION_S = 10
 LET_GO_S, DRAIN_S = 5.0, 10.0
 CATCH_UP_S = 300.0
 SAY_S = 5.0
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -70,14 +67,8 @@ def drill(
                 say(f"{said - began:.0f} s: {report.added} added, {report.drained} drained, now "
                     f"{' and '.join(str(len(group.members)) for group in groups)}")  # fmt: skip
             time.sleep(max(0.0, changed - time.monotonic()))
-    traffic.close()
     say(f"{traffic.sent:,} sent; waiting for both lanes")
-    for group in groups:
-        until(lambda group=group: rig.drained(group.lane), CATCH_UP_S, f"{group.lane} did not catch up")  # type: ignore[misc]
-        report.problems += group.close()
-        group.fill_in(report)
-    report.acknowledged = len(traffic.acknowledged.first) + len(traffic.acknowledged.duplicates)
-    check(rig, traffic.acknowledged, report)
+    conclude(rig, groups, traffic, report, CATCH_UP_S)
     for what, took, most in (
         ("let go of partitions", report.let_go_max_s, LET_GO_S),
         ("ended", report.drain_max_s, DRAIN_S),

@@ -101,11 +101,11 @@ class Victims:
 
     def _until_ready(self, process: Running, name: str) -> None:
         """Waits until the process reads, or has ended."""
-        try:
-            until(lambda: process.poll() is not None or self._rig.ready(name), START_S, "")
-        except SnowmeltError as error:
-            detail = f"{name} did not start within {START_S:.0f} s: {self._rig.log(name)}"
-            raise SnowmeltError(Reason.UNAVAILABLE, detail) from error
+        until(
+            lambda: process.poll() is not None or self._rig.ready(name),
+            START_S,
+            lambda: f"{name} did not start within {START_S:.0f} s: {self._rig.says(name)} {self._rig.log(name)}",
+        )
 
     def _start(self, settings: _Settings, name: str = "") -> Running:
         usual: _Settings = {

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from snowmelt.chaos.bad_records import SHARES
-from snowmelt.chaos.check import check
+from snowmelt.chaos.check import Say
 from snowmelt.chaos.flow import Flow
-from snowmelt.chaos.group import Group, GroupReport, Member
+from snowmelt.chaos.group import Group, GroupReport, Member, conclude
 from snowmelt.chaos.rig import LANES, MODULE, Rig, until
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.topics import EVENTS
@@ -19,8 +19,6 @@ RATE = 400.0
 WAIT_S = 120.0
 HELD_RECORDS = 40
 """That a process must have read and not written before it is stopped: they are what it would write as a zombie."""
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -71,13 +69,7 @@ def drill(
             thread.join()
     if failures:
         raise failures[0]
-    traffic.close()
-    for group in groups.values():
-        until(lambda group=group: rig.drained(group.lane), WAIT_S, f"{group.lane} did not catch up")  # type: ignore[misc]
-        report.problems += group.close()
-        group.fill_in(report)
-    report.acknowledged = len(traffic.acknowledged.first) + len(traffic.acknowledged.duplicates)
-    check(rig, traffic.acknowledged, report)
+    conclude(rig, list(groups.values()), traffic, report, WAIT_S)
     report.seconds = time.monotonic() - began
     return report
 

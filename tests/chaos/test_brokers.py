@@ -1,8 +1,6 @@
 """Kafka nodes go under load and nothing is lost; what the log itself has lost stops its partition by name."""
 
 import os
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,19 +38,9 @@ def rig(tmp_path: Path, kafka_distribution: Distribution) -> Iterator[Rig]:
         yield made
 
 
-def reasons(rig: Rig, lane: str) -> str:
-    try:
-        with urllib.request.urlopen(f"http://{rig.ops(lane)}/readyz", timeout=5) as answer:
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        return error.read().decode()
-    except OSError:
-        return ""
-
-
 def says(rig: Rig, text: str) -> None:
     for lane in ("lake", "features"):
-        until(lambda lane=lane: text in reasons(rig, lane), 60, f"{lane} does not say {text}")  # type: ignore[misc]
+        until(lambda lane=lane: text in rig.says(lane), 60, f"{lane} does not say {text}")  # type: ignore[misc]
 
 
 def start(rig: Rig, **settings: str) -> None:

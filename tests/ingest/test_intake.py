@@ -250,6 +250,28 @@ def test_one_place_that_cannot_be_opened_keeps_no_other_shut() -> None:
         until(lambda: pipeline.whole(A) and not pipeline.intake.reasons())
 
 
+def test_a_place_that_failed_once_is_opened_however_often_others_begin_again_meanwhile() -> None:
+    pipeline = Pipeline()
+    ask, asked = pipeline.log.marks, list[Sequence[Place]]()
+    opening = pipeline.intake._opening
+
+    def marks(places: Sequence[Place]) -> dict[Place, Watermarks]:
+        asked.append(places)
+        opening.want([B])  # before this attempt is over: some place waits at any time
+        if len(asked) == 1:
+            raise SnowmeltError(Reason.UNAVAILABLE, "it did not answer in time")
+        return ask(places)
+
+    opening._marks = marks
+    opening.want([A, B])
+    opening.start()
+    until(lambda: [A] in asked)
+    until(lambda: not opening.trouble)
+    opening.tell()
+    assert opening.end(5)
+    assert opening.busy
+
+
 def test_an_opening_that_fails_by_a_fault_of_ours_ends_the_lane() -> None:
     pipeline = Pipeline()
     pipeline.sink.begins_fail = [ValueError("a fault")]
