@@ -14,12 +14,12 @@ from services.ingest.batch import I64, Batch, Mask
 from services.ingest.events import event_columns
 from services.ingest.messages import catalog_row, impression_row, rows_table, user_row
 from services.ingest.verdicts import Verdict, Why, gate
-from services.ingest.window import Keys
+from services.ingest.window import Keys, keys_of
 from services.ingest.wire import read_events
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import SnowmeltError
-from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys, record_key, session_entity
+from snowmelt.contracts.ids import DEFAULT_TENANT, record_key, session_entity
 from snowmelt.runtime.validation import check
 
 FUTURE_MS = 5 * 60_000
@@ -63,7 +63,7 @@ def decode(batch: Batch, incarnation: str, event_types: Sequence[str]) -> Decode
     judged = _events if batch.topic == topics.EVENTS else _others
     rows, good = judged(batch, verdicts, incarnation, event_types)
     ids = ID_COLUMNS.get(batch.topic)
-    keys = None if ids is None else item_keys(DEFAULT_TENANT, rows[ids].to_pylist())
+    keys = None if ids is None else keys_of(rows[ids])
     return Decoded(rows, keys, good, verdicts)
 
 

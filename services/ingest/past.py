@@ -1,12 +1,9 @@
 """The duplicate window of a place that begins: what was kept before it, out of the lake and, beyond it, of the log."""
 
-import numpy as np
-
 from services.ingest.batch import batch_of
 from services.ingest.decode import ID_COLUMNS, decode
 from services.ingest.ports import History
-from services.ingest.window import Window
-from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys
+from services.ingest.window import Window, keys_of
 from snowmelt.runtime.kafka.consumer import Place
 
 
@@ -27,7 +24,7 @@ def read_back(
     ids, offsets, landed = history.kept(column, place, max(0, position - window.size), position)
     if landed < position:
         ids, offsets, _ = history.kept(column, place, max(0, landed - window.size), landed)
-    window.remember(item_keys(DEFAULT_TENANT, ids), np.array(offsets, np.int64))
+    window.remember(keys_of(ids), offsets)
     for records in history.replay(place, landed, position) if landed < position else ():
         batch = batch_of([records], {place: landed})
         decoded = decode(batch, incarnation, event_types)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from services.ingest.batch import Batch
+from services.ingest.batch import I64, Batch
 from services.ingest.decode import Decoded
 from snowmelt.runtime.kafka.admin import Watermarks
 from snowmelt.runtime.kafka.consumer import Place, Polled, Records
@@ -102,7 +102,7 @@ class Identity(Protocol):
 class History(Protocol):
     """What was kept before: for the duplicate windows."""
 
-    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[list[str], list[int], int]:
+    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[pa.Array | pa.ChunkedArray, I64, int]:
         """Ids and offsets that the lake holds in [start, end), and the offset up to which the lake has landed."""
 
     def replay(self, place: Place, start: int, end: int) -> Iterable[Records]:

@@ -2,13 +2,23 @@
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
 
 from services.ingest.batch import I64, Mask
+from snowmelt.contracts.ids import DEFAULT_TENANT
 
 WINDOW_OFFSETS = 1_000_000
 
 Keys = npt.NDArray[np.uint64]
 _Segment = tuple[Keys, I64]
+
+
+def keys_of(ids: pa.Array | pa.ChunkedArray) -> Keys:
+    """What n records are known again by: uint64[n], ``item_keys`` of their ids without a text for each."""
+    named = pc.binary_join_element_wise(DEFAULT_TENANT, ids, "\0").cast(pa.binary())
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, named.to_pylist()), np.uint64, len(named))
 
 
 class Window:

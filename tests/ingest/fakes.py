@@ -6,7 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from services.ingest.batch import Batch
+import numpy as np
+import pyarrow as pa
+
+from services.ingest.batch import I64, Batch
 from services.ingest.decode import Decoded
 from services.ingest.ports import Outcome
 from snowmelt.api.events.v1 import events_pb2 as pb
@@ -147,8 +150,8 @@ class Memory:
 class NoHistory:
     """Nothing was ever kept."""
 
-    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[list[str], list[int], int]:
-        return [], [], end
+    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[pa.Array | pa.ChunkedArray, I64, int]:
+        return pa.array([], pa.string()), np.empty(0, np.int64), end
 
     def replay(self, place: Place, start: int, end: int) -> Iterator[Records]:
         return iter(())

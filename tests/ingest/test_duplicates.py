@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.ingest.batch import I64
 from services.ingest.lane import Lane
 from services.ingest.past import read_back
 from services.ingest.window import WINDOW_OFFSETS, Window
@@ -25,9 +27,9 @@ class Past:
     ids: list[int]
     landed: int = 0
 
-    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[list[str], list[int], int]:
+    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[pa.Array | pa.ChunkedArray, I64, int]:
         kept = [i for i, fresh in enumerate(defined(self.ids)) if fresh and start <= i < min(end, self.landed)]
-        return [f"e{self.ids[i]}" for i in kept], kept, self.landed
+        return pa.array([f"e{self.ids[i]}" for i in kept], pa.string()), np.array(kept, np.int64), self.landed
 
     def replay(self, place: Place, start: int, end: int) -> Iterator[Records]:
         for at in range(start, end, 3):

@@ -3,14 +3,18 @@
 import time
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from services.ingest.batch import I64
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import TOPIC_TABLES, Lake
 from snowmelt.runtime.kafka.consumer import Consumer, Place, Records
 
 REPLAY_S = 60.0
 """How long the log may give nothing of what it should hold."""
+_NONE = (pa.array([], pa.string()), np.empty(0, np.int64), 0)
 
 
 class LakeThenKafka:
@@ -21,7 +25,7 @@ class LakeThenKafka:
         self._bootstrap = bootstrap
         self._incarnations = incarnations
 
-    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[list[str], list[int], int]:
+    def kept(self, column: str, place: Place, start: int, end: int) -> tuple[pa.Array | pa.ChunkedArray, I64, int]:
         """Ids and offsets that the lake holds in [start, end), and the offset up to which the lake has landed."""
         topic, partition = place
         incarnation, table = self._incarnations[topic], TOPIC_TABLES[topic]
@@ -30,13 +34,13 @@ class LakeThenKafka:
             landed = self._lake.progress(table, [key]).get(key)
         except SnowmeltError as error:
             if error.reason is Reason.NOT_FOUND:
-                return [], [], 0
+                return _NONE
             raise
         if landed is None:
-            return [], [], 0
+            return _NONE
         rows = self._lake.since(table, [column, "offset"], {(incarnation, partition): start})
         rows = rows.filter(pc.less(rows["offset"], end))
-        return rows[column].to_pylist(), rows["offset"].to_pylist(), landed.next_offset
+        return rows[column], rows["offset"].to_numpy(), landed.next_offset
 
     def replay(self, place: Place, start: int, end: int) -> Iterator[Records]:
         """The log's own records in [start, end).
