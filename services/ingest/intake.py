@@ -79,6 +79,7 @@ class Intake:
         self._committed: dict[Place, int] = {}
         self._started = self._has_read = False
         self.ended = False
+        self.told = 0.0
 
     def given(self, places: Sequence[Place]) -> None:
         """These places are this process's from now on; they are read as soon as the sink has said from where."""
@@ -141,8 +142,9 @@ class Intake:
                     last = time.monotonic()
                     self._show()
         finally:
+            self.told = time.monotonic()
             self._crash.passing("draining")
-            deadline = time.monotonic() + DRAIN_S
+            deadline = self.told + DRAIN_S
             self._opening.tell()
             written = self._writing.end(DRAIN_S)
             self.ended = self._opening.end(max(0.5, deadline - time.monotonic())) and written

@@ -9,6 +9,7 @@ from snowmelt.chaos.flow import Flow
 from snowmelt.chaos.group import Group, GroupReport, conclude
 from snowmelt.chaos.rig import LANES, Rig, until
 from snowmelt.chaos.traffic import Traffic
+from snowmelt.contracts.errors import SnowmeltError
 
 NODES = 3
 RATE = 300.0
@@ -53,7 +54,7 @@ def drill(rig: Rig, kills: int, both_s: float, *, seed: int = 7, say: Say = lamb
             time.sleep(DOWN_S)
             node.start()
             report.nodes_killed += 1
-            _recover(rig, groups, report)
+            _recover(rig, groups, traffic, report)
             say(f"node {node.node_id} killed and back, {number + 1} of {kills}; {traffic.sent:,} sent")
         if both_s:
             pair = nodes[:2]
@@ -64,19 +65,20 @@ def drill(rig: Rig, kills: int, both_s: float, *, seed: int = 7, say: Say = lamb
                 node.start()
             report.nodes_killed += len(pair)
             report.both_down_s = both_s
-            _recover(rig, groups, report)
+            _recover(rig, groups, traffic, report)
             say(f"two nodes were gone for {both_s:.0f} s and are back; {traffic.sent:,} sent")
     conclude(rig, groups, traffic, report, UP_S)
     report.seconds = time.monotonic() - began
     return report
 
 
-def _recover(rig: Rig, groups: list[Group], report: BrokerReport) -> None:
-    """Waits for the nodes, and until both lanes have nearly caught up; no process may have ended."""
-    back = time.monotonic()
+def _recover(rig: Rig, groups: list[Group], traffic: Traffic, report: BrokerReport) -> None:
+    """Waits for the nodes, until records flow and both lanes have nearly caught up; no process may have ended."""
+    back, sent = time.monotonic(), traffic.sent
     rig.cluster.wait(UP_S)
+    until(lambda: traffic.sent >= sent + RATE, UP_S, "nothing is acknowledged any more")
     for group in groups:
-        until(lambda group=group: _behind(rig, group.lane) < CALM_RECORDS, UP_S, f"{group.lane}: its lag stays")  # type: ignore[misc]
+        until(lambda group=group: _calm(rig, group.lane), UP_S, f"{group.lane}: its lag stays")  # type: ignore[misc]
         report.problems += [
             f"{each.name} ended with {each.process.returncode}"
             for each in group.members
@@ -87,7 +89,11 @@ def _recover(rig: Rig, groups: list[Group], report: BrokerReport) -> None:
     report.recovered_max_s = max(report.recovered_max_s, time.monotonic() - back)
 
 
-def _behind(rig: Rig, lane: str) -> int:
-    ends = rig.ends(lane)
-    at = rig.positions(lane, sorted({topic for topic, _ in ends}))
-    return sum(ends[place] - at[place] for place in ends)
+def _calm(rig: Rig, lane: str) -> bool:
+    """Whether little waits; false while no node says how much."""
+    try:
+        ends = rig.ends(lane)
+        at = rig.positions(lane, sorted({topic for topic, _ in ends}))
+    except SnowmeltError:
+        return False
+    return sum(ends[place] - at[place] for place in ends) < CALM_RECORDS

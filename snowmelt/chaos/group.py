@@ -62,6 +62,10 @@ class Member:
             self.process.wait()
         return code, time.monotonic() - began
 
+    def log(self) -> str:
+        """The end of what it has logged."""
+        return self._rig.log(self.name)
+
     def refused(self) -> int:
         """How often its sink was elsewhere than it believed."""
         return _log(self._rig, self.name).count("going back to the sink's offsets")

@@ -69,12 +69,8 @@ def drill(
             time.sleep(max(0.0, changed - time.monotonic()))
     say(f"{traffic.sent:,} sent; waiting for both lanes")
     conclude(rig, groups, traffic, report, CATCH_UP_S)
-    for what, took, most in (
-        ("let go of partitions", report.let_go_max_s, LET_GO_S),
-        ("ended", report.drain_max_s, DRAIN_S),
-    ):
-        if took > most:
-            report.problems.append(f"a process {what} in {took:.1f} s, more than {most:.0f}")
+    if report.let_go_max_s > LET_GO_S:
+        report.problems.append(f"partitions were let go in {report.let_go_max_s:.1f} s, more than {LET_GO_S:.0f}")
     report.seconds = time.monotonic() - began
     return report
 
@@ -90,8 +86,13 @@ def _change(group: Group, chance: random.Random, report: ScaleReport) -> None:
         report.added += 1
         report.most = max(report.most, len(group.members))
         return
-    code, took = group.remove(chance.choice(group.members))
+    member = chance.choice(group.members)
+    code, took = group.remove(member)
     report.drained += 1
     report.drain_max_s = max(report.drain_max_s, took)
+    if took > DRAIN_S:
+        report.problems.append(
+            f"{member.name} ended {took:.1f} s after it was told to, more than {DRAIN_S:.0f}: {member.log()}"
+        )
     if code != ExitCode.OK:
         report.problems.append(f"a process of {group.lane} ended with {code} when told to stop")
