@@ -1,6 +1,7 @@
 """Kafka nodes go under load and nothing is lost; what the log itself has lost stops its partition by name."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from snowmelt.chaos import brokers
 from snowmelt.chaos.check import Report, check
 from snowmelt.chaos.rig import Rig, until
 from snowmelt.chaos.traffic import Traffic
+from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.contracts.topics import EVENTS
-from snowmelt.runtime.kafka.admin import house_topics
+from snowmelt.runtime.kafka.admin import Admin, house_topics
 from snowmelt.runtime.kafka.jars import Distribution
+from snowmelt.runtime.kafka.node import start_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
 CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
@@ -30,6 +33,28 @@ def test_nodes_go_and_come_back_and_every_acknowledged_record_counts_once(
     assert report.problems == []
     assert (report.nodes_killed, report.lost, report.twice, report.misplaced) == (3, 0, 0, 0)
     assert report.landed > 100
+
+
+@pytest.mark.long
+def test_a_leader_that_is_dead_is_asked_nothing_and_told_by_name(
+    tmp_path: Path, kafka_distribution: Distribution
+) -> None:
+    with start_kafka(kafka_distribution, tmp_path, nodes=3) as cluster:
+        admin = Admin(cluster.bootstrap, timeout_s=1.0)
+        admin.create_topics(house_topics(8))
+        assert len(admin.watermarks([EVENTS])) == 8
+        cluster.nodes[0].kill()
+        began, said = time.process_time(), []
+        deadline = time.monotonic() + 60
+        while not said or said[-1] != "":
+            assert time.monotonic() < deadline
+            try:
+                assert all(marks.high == 0 for marks in admin.watermarks([EVENTS]).values())
+                said.append("")
+            except SnowmeltError as error:
+                said.append(error.detail)
+        assert any("does not answer" in each for each in said)
+        assert time.process_time() - began < 2  # librdkafka itself would take a core for all of these seconds
 
 
 @pytest.fixture

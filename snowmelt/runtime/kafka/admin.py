@@ -78,7 +78,7 @@ class Admin:
     """A client for administration; every call waits at most ``timeout_s``."""
 
     def __init__(self, bootstrap: str, timeout_s: float = TIMEOUT_S) -> None:
-        self._asker = Asker(bootstrap)
+        self._asker = Asker(bootstrap, timeout_s)
         self._timeout_s = timeout_s
 
     def create_topics(self, specs: Iterable[TopicSpec]) -> None:
@@ -104,7 +104,7 @@ class Admin:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        found = self._metadata().topics
+        found = self._asker.metadata().topics
         return {n: len(found[n].partitions) for n in names if n in found and found[n].partitions}
 
     def nodes(self) -> list[int]:
@@ -113,7 +113,7 @@ class Admin:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        return sorted(self._metadata().brokers)
+        return sorted(self._asker.metadata().brokers)
 
     def describe(self, names: Sequence[str]) -> dict[str, TopicState]:
         """Replicas and settings of each topic; topics that do not exist are absent.
@@ -121,7 +121,7 @@ class Admin:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        found = self._metadata().topics
+        found = self._asker.metadata().topics
         there = [name for name in names if name in found and found[name].partitions]
         if not there:
             return {}
@@ -198,12 +198,13 @@ class Admin:
 
         What waits raises SnowmeltError UNAVAILABLE.
         """
-        asked = self._asker.client.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
+        client = self._asker.client
+        asked = client.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
 
         def waits(name: str, future: Any) -> Callable[[], str | None]:
             def answer() -> str | None:
                 what = f"topic {name} cannot be described"
-                found = self._answer(what, future, KafkaError.UNKNOWN_TOPIC_OR_PART)
+                found = self._answer(what, future, KafkaError.UNKNOWN_TOPIC_OR_PART, client)
                 return None if found is None else printed_id(str(found.topic_id))
 
             return answer
@@ -239,39 +240,43 @@ class Admin:
         ends = self._offsets([place for place in places if found[place] < 0], _LATEST)
         return found | ends
 
-    def _metadata(self) -> Any:
-        what = "Kafka does not answer (start it, or mend SNOWMELT_KAFKA_BOOTSTRAP)"
-        return self._asker.call(what, lambda client: client.list_topics(timeout=self._timeout_s))
-
-    def _answer(self, what: str, future: Any, allowed: int | None = None) -> Any:
-        """What a future holds; None where it failed with the code ``allowed``."""
-
-        def wait(_: object) -> Any:
+    def _answer(self, what: str, future: Any, allowed: int | None = None, client: object = None) -> Any:
+        """What a future holds; None where it failed with the code ``allowed``. ``client`` must live until then."""
+        with self._asker.failing(what):
             try:
                 return future.result(self._timeout_s + 1)
             except KafkaException as error:
                 if code_of(error) != allowed:
                     raise
                 return None
-
-        return self._asker.call(what, wait)
+            finally:
+                del client
 
     def _offsets(self, places: Sequence[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         deadline = time.monotonic() + self._timeout_s
         found: dict[tuple[str, int], int] = {}
         while left := [place for place in places if place not in found]:
-            request = {TopicPartition(*place): spec for place in left}
-            asked = self._asker.client.list_offsets(request, request_timeout=self._timeout_s)
-            for where, future in asked.items():
-                what = f"{where.topic}/{where.partition} has no offsets"
-                try:
-                    found[where.topic, where.partition] = self._answer(what, future).offset
-                except SnowmeltError as error:
-                    if time.monotonic() > deadline or not passing(error.__cause__):
-                        raise
-                    time.sleep(0.05)
-                    break
+            try:
+                self._ask_offsets(left, spec, found)
+            except SnowmeltError as error:
+                if time.monotonic() > deadline or not passing(error):
+                    raise
+                time.sleep(0.05)
         return found
+
+    def _ask_offsets(
+        self, places: Sequence[tuple[str, int]], spec: OffsetSpec, found: dict[tuple[str, int], int]
+    ) -> None:
+        self._asker.reach_leaders(places)
+        client = self._asker.client
+        request = {TopicPartition(*place): spec for place in places}
+        for where, future in client.list_offsets(request, request_timeout=self._timeout_s).items():
+            what = f"{where.topic}/{where.partition} has no offsets"
+            offset = self._answer(what, future, client=client).offset
+            with self._asker.failing(what):
+                if offset < -1:  # what the client says where it was not told in time
+                    raise TimeoutError
+            found[where.topic, where.partition] = offset
 
 
 def _new_topic(spec: TopicSpec) -> NewTopic:
