@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -128,22 +128,26 @@ def _run_lane(
         intake.run(stop)
     finally:
         stop.set()
-        written = time.monotonic()
-        if intake.ended:  # else a thread is still in the client's native code
-            consumer.close()
-        left = time.monotonic()
-        for helper in helpers:  # one that is still in the lake's native code would end the process by a fault
-            helper.join(max(0.0, left + HELPERS_END_S - time.monotonic()))
-        _LOG.info(
-            "ends: what was read is written after %.1f s, Kafka was left in %.1f s, helpers have ended in %.1f s",
-            written - intake.told,
-            left - written,
-            time.monotonic() - left,
-        )
-        if not intake.ended:  # a write that hangs would keep the process; it is in the sink whole, or not at all
-            _LOG.error("ended while the sink, or who was asked for it, still hung; what was read comes again")
-            logging.shutdown()
-            os._exit(ExitCode.OK)
+        _end(intake, consumer, helpers)
+
+
+def _end(intake: Intake, consumer: Consumer, helpers: Sequence[threading.Thread]) -> None:
+    written = time.monotonic()
+    if intake.ended:  # else a thread is still in the client's native code
+        consumer.close()
+    left = time.monotonic()
+    for helper in helpers:  # one that is still in the lake's native code would end the process by a fault
+        helper.join(max(0.0, left + HELPERS_END_S - time.monotonic()))
+    _LOG.info(
+        "ends: what was read is written after %.1f s, Kafka was left in %.1f s, helpers have ended in %.1f s",
+        written - intake.told,
+        left - written,
+        time.monotonic() - left,
+    )
+    if not intake.ended:  # a write that hangs would keep the process; it is in the sink whole, or not at all
+        _LOG.error("ended while the sink, or who was asked for it, still hung; what was read comes again")
+        logging.shutdown()
+        os._exit(ExitCode.OK)
 
 
 def _helpers(

@@ -14,7 +14,6 @@ from snowmelt.runtime.kafka.consumer import Consumer, Place, Records
 
 REPLAY_S = 60.0
 """How long the log may give nothing of what it should hold."""
-_NONE = (pa.array([], pa.string()), np.empty(0, np.int64), 0)
 
 
 class LakeThenKafka:
@@ -34,10 +33,10 @@ class LakeThenKafka:
             landed = self._lake.progress(table, [key]).get(key)
         except SnowmeltError as error:
             if error.reason is Reason.NOT_FOUND:
-                return _NONE
+                return _nothing()
             raise
         if landed is None:
-            return _NONE
+            return _nothing()
         rows = self._lake.since(table, [column, "offset"], {(incarnation, partition): start})
         rows = rows.filter(pc.less(rows["offset"], end))
         return rows[column], rows["offset"].to_numpy(), landed.next_offset
@@ -67,3 +66,7 @@ class LakeThenKafka:
                     yield records.cut(keep)[0]
         finally:
             consumer.close()
+
+
+def _nothing() -> tuple[pa.Array, I64, int]:
+    return pa.array([], pa.string()), np.empty(0, np.int64), 0
