@@ -4,6 +4,7 @@ Each is a process of its own that goes the whole way of a start; what it is spar
 the loading of compiled code. Drills that start hundreds of them spend their time on what they are there for.
 """
 
+import functools
 import json
 import os
 import queue
@@ -77,6 +78,12 @@ class Nursery:
         self._endings: dict[int, queue.Queue[int]] = {}
         self._starting = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
+
+    @staticmethod
+    @functools.cache
+    def shared() -> "Nursery":
+        """The one of this process, with which it ends."""
+        return Nursery()
 
     def start(self, module: str, environ: Mapping[str, str], log: Path) -> Born:
         """Runs a module as ``python -P -m`` does, its output at the end of ``log``."""

@@ -43,7 +43,7 @@ class Rig:
     def __init__(
         self, folder: Path, partitions: int = 8, cache: Path | None = None, nodes: int = 1, *, forked: bool = True
     ) -> None:
-        self._nursery = Nursery() if forked else None
+        self._nursery = Nursery.shared() if forked else None
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         home = cache or Path(os.environ.get("SNOWMELT_CACHE_DIR", ".cache"))
@@ -71,8 +71,6 @@ class Rig:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        if self._nursery:
-            self._nursery.close()
         self.store.close()
         self.redis.stop()
         self.cluster.stop()
