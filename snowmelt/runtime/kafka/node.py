@@ -218,7 +218,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _cluster_id(record: Path) -> str:
-    """The cluster's id, 16 random bytes as Kafka prints its UUIDs; one with a "-" in front would be taken for a flag."""
+    """The cluster's id, 16 random bytes as Kafka prints its UUIDs; none with a "-" in front, which would be a flag."""
     if not record.exists():
         record.write_text("A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22])
     return record.read_text()
