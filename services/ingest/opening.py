@@ -91,6 +91,7 @@ class Opening:
             for place in places:
                 for known in (self._wanted, self._found, self._failed, self._due, self.stopped):
                     known.pop(place, None)
+            self._clear()
 
     def found(self) -> dict[Place, int]:
         """Where to read the places from that were opened since the last call."""
@@ -153,7 +154,9 @@ class Opening:
                 self._failed[place] += 1
                 wait_s = min(RETRY_MAX_S, RETRY_S * 2 ** min(self._failed[place] - 1, 5))
                 self._due[place] = time.monotonic() + wait_s
-            if not asked:  # only whether topics are what they were was asked
+            if asked:
+                self._clear()  # none of them may be wanted any more
+            else:  # only whether topics are what they were was asked
                 self._changed.wait_for(lambda: self._ending, RETRY_S)
 
     def _clear(self) -> None:

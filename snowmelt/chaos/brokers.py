@@ -90,10 +90,10 @@ def _recover(rig: Rig, groups: list[Group], traffic: Traffic, report: BrokerRepo
 
 
 def _calm(rig: Rig, lane: str) -> bool:
-    """Whether little waits; false while no node says how much."""
+    """Whether little waits; false while no node says how much, or one that has just come up knows of no topic."""
     try:
         ends = rig.ends(lane)
         at = rig.positions(lane, sorted({topic for topic, _ in ends}))
     except SnowmeltError:
         return False
-    return sum(ends[place] - at[place] for place in ends) < CALM_RECORDS
+    return bool(ends) and ends.keys() == at.keys() and sum(ends[place] - at[place] for place in ends) < CALM_RECORDS

@@ -4,7 +4,6 @@ Each is a process of its own that goes the whole way of a start; what it is spar
 the loading of compiled code. Drills that start hundreds of them spend their time on what they are there for.
 """
 
-import functools
 import json
 import os
 import queue
@@ -15,6 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import IO, cast
@@ -26,18 +26,19 @@ BORN_S = 60.0
 class Born:
     """A process of a nursery, with what ``subprocess.Popen`` offers of a process without pipes."""
 
-    def __init__(self, pid: int, ended: "queue.Queue[int]") -> None:
+    def __init__(self, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self._ended = ended
-        self._asking = threading.Lock()
+        self._over = threading.Event()
+
+    def end(self, code: int) -> None:
+        """Notes how it ended; for the nursery alone."""
+        self.returncode = code
+        self._over.set()
 
     def poll(self) -> int | None:
         """The exit code, None while it runs; negative the signal that ended it."""
-        try:
-            return self.wait(0)
-        except subprocess.TimeoutExpired:
-            return None
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code.
@@ -45,18 +46,15 @@ class Born:
         Raises:
             subprocess.TimeoutExpired: where it runs on.
         """
-        with self._asking:
-            if self.returncode is None:
-                try:
-                    self.returncode = self._ended.get(timeout != 0, timeout)
-                except queue.Empty:
-                    raise subprocess.TimeoutExpired(str(self.pid), timeout or 0) from None
-            return self.returncode
+        if not self._over.wait(timeout) or self.returncode is None:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        return self.returncode
 
     def send_signal(self, number: int) -> None:
         """Sends a signal to one that runs."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
+        if self.returncode is None:
+            with suppress(ProcessLookupError):  # it has ended, and that is not told yet
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """SIGTERM."""
@@ -74,42 +72,69 @@ class Nursery:
         command = [sys.executable, "-P", "-m", __name__, preload]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._orders, self._said = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
-        self._born: queue.Queue[Born] = queue.Queue()
-        self._endings: dict[int, queue.Queue[int]] = {}
+        self._born: queue.Queue[Born | None] = queue.Queue()
+        self._running: dict[int, Born] = {}
         self._starting = threading.Lock()
         threading.Thread(target=self._listen, daemon=True).start()
 
     @staticmethod
-    @functools.cache
     def shared() -> "Nursery":
-        """The one of this process, with which it ends."""
-        return Nursery()
+        """The one of this process, with which it ends; another one where that has ended."""
+        with _ONE:
+            if not _SHARED or _SHARED[0].ended:
+                _SHARED[:] = [Nursery()]
+            return _SHARED[0]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it forks no more."""
+        return self._process.poll() is not None
 
     def start(self, module: str, environ: Mapping[str, str], log: Path) -> Born:
-        """Runs a module as ``python -P -m`` does, its output at the end of ``log``."""
+        """Runs a module as ``python -P -m`` does, its output at the end of ``log``.
+
+        Raises:
+            RuntimeError: the nursery has ended, or did not answer.
+        """
         with self._starting:
-            self._orders.write(json.dumps([module, dict(environ), str(log.absolute())]) + "\n")
-            self._orders.flush()
-            return self._born.get(timeout=BORN_S)
+            try:
+                self._orders.write(json.dumps([module, dict(environ), str(log.absolute())]) + "\n")
+                self._orders.flush()
+                born = self._born.get(timeout=BORN_S)
+            except (OSError, ValueError, queue.Empty):
+                born = None
+            if born is None:
+                self._process.kill()  # what it still started would be taken for the next one
+                raise RuntimeError("the process that lanes are forked from has ended: its output says why")
+            return born
 
     def close(self) -> None:
         """Ends it; what it started goes on, and how that ends is not known any more."""
-        self._orders.close()
+        with suppress(OSError):
+            self._orders.close()
         self._process.wait()
-        self._said.close()
 
     def _listen(self) -> None:
         for line in self._said:
             pid, *code = map(int, line.split())
             if code:
-                self._endings.pop(pid).put(code[0])
+                self._running.pop(pid).end(code[0])
             else:
-                self._endings[pid] = queue.Queue()
-                self._born.put(Born(pid, self._endings[pid]))
+                self._running[pid] = Born(pid)
+                self._born.put(self._running[pid])
+        self._born.put(None)
+        for born in self._running.values():  # nobody can say how they end: who waits for them need not
+            born.kill()
+            born.end(-signal.SIGKILL)
+
+
+_ONE = threading.Lock()
+_SHARED: list[Nursery] = []
 
 
 def _serve(preload: str) -> None:
     """Reads what to start from stdin; says ``pid`` for each, and ``pid code`` when it has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who started it
     EntryPoint("preload", preload, "").load()()
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -128,6 +153,7 @@ def _serve(preload: str) -> None:
             if (pid := os.fork()) == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 os.close(woken)
                 os.close(wake)
                 _become(module, environ, log)

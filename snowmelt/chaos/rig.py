@@ -159,11 +159,12 @@ class Rig:
     def says(self, name: str) -> str:
         """What the process of that name says of its readiness; why it says nothing, where it does not."""
         try:
-            with self._ask(name) as answer:
-                return str(answer.read().decode())
-        except urllib.error.HTTPError as error:
-            return error.read().decode()
-        except OSError as error:
+            try:
+                with self._ask(name) as answer:
+                    return answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.read().decode()
+        except (OSError, http.client.HTTPException) as error:
             return str(error)
 
     def _ask(self, name: str) -> http.client.HTTPResponse:

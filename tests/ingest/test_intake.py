@@ -289,3 +289,21 @@ def test_a_log_that_is_cut_behind_a_place_that_went_back_stops_it_by_name() -> N
         pipeline.sink.ends[A] = 20
         until(lambda: A in pipeline.intake.stopped)
     assert "records [20, 60) are lost" in pipeline.intake.stopped[A]
+
+
+def test_what_a_place_had_is_forgotten_where_it_goes_to_another_process() -> None:
+    pipeline = Pipeline()
+    opening = pipeline.intake._opening
+
+    def marks(places: Sequence[Place]) -> dict[Place, Watermarks]:
+        raise SnowmeltError(Reason.UNAVAILABLE, "it has no leader")
+
+    opening._marks = marks
+    opening.want([A])
+    opening.start()
+    until(lambda: opening.trouble)
+    opening.drop([A])
+    until(lambda: not opening.trouble)
+    opening.tell()
+    assert opening.end(5)
+    assert not opening.trouble

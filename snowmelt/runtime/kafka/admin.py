@@ -257,7 +257,7 @@ class Admin:
         found: dict[tuple[str, int], int] = {}
         while left := [place for place in places if place not in found]:
             try:
-                self._ask_offsets(left, spec, found)
+                self._ask_offsets(left, spec, found, deadline)
             except SnowmeltError as error:
                 if time.monotonic() > deadline or not passing(error):
                     raise
@@ -265,10 +265,9 @@ class Admin:
         return found
 
     def _ask_offsets(
-        self, places: Sequence[tuple[str, int]], spec: OffsetSpec, found: dict[tuple[str, int], int]
+        self, places: Sequence[tuple[str, int]], spec: OffsetSpec, found: dict[tuple[str, int], int], deadline: float
     ) -> None:
-        self._asker.reach_leaders(places)
-        client = self._asker.client
+        client = self._asker.reach_leaders(places, deadline)
         request = {TopicPartition(*place): spec for place in places}
         for where, future in client.list_offsets(request, request_timeout=self._timeout_s).items():
             what = f"{where.topic}/{where.partition} has no offsets"

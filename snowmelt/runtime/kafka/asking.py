@@ -1,5 +1,6 @@
 """How brokers are asked: each failure is one kind of error, and the client that failed is not used again."""
 
+import errno
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +13,9 @@ from confluent_kafka.admin import AdminClient, BrokerMetadata, ClusterMetadata  
 from snowmelt.contracts.errors import Reason, SnowmeltError
 
 CONNECT_S = 0.5
-AGAIN_S = 0.1
+AGAIN_S, LEAST_S = 0.1, 0.1
+SEEN_S = 1.0
+"""How long nodes that answered are taken to do so."""
 T = TypeVar("T")
 _PASSING = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -47,17 +50,26 @@ class Asker:
         self._settings: dict[str, str | int | float | bool] = {"bootstrap.servers": bootstrap, "log_level": 2}
         self._timeout_s = timeout_s
         self._client: AdminClient | None = None
-        self._controller: BrokerMetadata | None = None
+        self._nodes: tuple[BrokerMetadata, ...] = ()
+        self._seen = 0.0
 
     @property
     def client(self) -> AdminClient:
         """The client that has not failed yet, and whose controller answers.
 
+        Any node may be the controller that the client asks next, so that a new answer is had where one has gone.
+
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        client = self._client
-        return client if client is not None and _answers(self._controller) else self._asked()[0]
+        client, now = self._client, time.monotonic()
+        if client is None:
+            return self._asked(now + self._timeout_s)[0]
+        if now - self._seen > SEEN_S:
+            if not all(map(_answers, self._nodes)):
+                return self._asked(now + self._timeout_s)[0]
+            self._seen = now
+        return client
 
     def metadata(self) -> ClusterMetadata:
         """What the brokers say of themselves and of the topics.
@@ -65,32 +77,30 @@ class Asker:
         Raises:
             SnowmeltError: UNAVAILABLE, also where the controller that they name does not answer.
         """
-        return self._asked()[1]
+        return self._asked(time.monotonic() + self._timeout_s)[1]
 
-    def _asked(self) -> tuple[AdminClient, ClusterMetadata]:
-        deadline = time.monotonic() + self._timeout_s
+    def _asked(self, deadline: float) -> tuple[AdminClient, ClusterMetadata]:
         while True:
-            client = self._client or AdminClient(self._settings)
             with self.failing("Kafka does not answer (start it, or mend SNOWMELT_KAFKA_BOOTSTRAP)"):
-                told = client.list_topics(timeout=self._timeout_s)
+                client = self._client or AdminClient(self._settings)
+                told = client.list_topics(timeout=max(LEAST_S, deadline - time.monotonic()))
+            self._client, self._nodes = client, tuple(told.brokers.values())
             controller = told.brokers.get(told.controller_id)
-            if _answers(controller):
-                self._client, self._controller = client, controller
+            if controller is None or _answers(controller):
                 return client, told
-            self._client = None
             if time.monotonic() > deadline:
-                detail = f"Kafka's node {told.controller_id}, its controller, does not answer"
+                detail = f"Kafka's controller does not answer at {controller.host}:{controller.port}"
                 raise SnowmeltError(Reason.UNAVAILABLE, detail)
             time.sleep(AGAIN_S)
 
-    def reach_leaders(self, places: Iterable[tuple[str, int]]) -> None:
-        """Sees that the nodes that lead some partitions answer.
+    def reach_leaders(self, places: Iterable[tuple[str, int]], deadline: float) -> AdminClient:
+        """A client, after it was seen that the nodes that lead some partitions answer.
 
         Raises:
             NoLeaderError: one does not.
             SnowmeltError: UNAVAILABLE.
         """
-        told = self.metadata()
+        client, told = self._asked(deadline)
         led: dict[int, str] = {}
         for topic, partition in places:
             known = told.topics[topic].partitions if topic in told.topics else {}
@@ -100,7 +110,10 @@ class Asker:
             if node not in told.brokers:
                 raise NoLeaderError(place)
             if not _answers(told.brokers[node]):
-                raise NoLeaderError(place, f": node {node} does not answer")
+                raise NoLeaderError(
+                    place, f": node {node} does not answer at {told.brokers[node].host}:{told.brokers[node].port}"
+                )
+        return client
 
     def call(self, what: str, work: Callable[[AdminClient], T]) -> T:
         """What ``work`` answers; ``what`` says in an error what cannot be had.
@@ -122,14 +135,14 @@ class Asker:
             raise _unavailable(what, error) from error
 
 
-def _answers(node: BrokerMetadata | None) -> bool:
-    """Whether a node takes connections; true of one that is not known, as with a broker that names no controller."""
-    if node is None:
-        return True
+def _answers(node: BrokerMetadata) -> bool:
+    """Whether a node takes connections; true where that cannot be found out."""
     try:
         socket.create_connection((node.host, node.port), CONNECT_S).close()
-    except OSError:
-        return False
+    except (socket.gaierror, ValueError, OverflowError):
+        return True  # names that are not resolved now do not end the connections that the client has
+    except OSError as error:
+        return error.errno == errno.EADDRNOTAVAIL
     return True
 
 
