@@ -16,7 +16,7 @@ PASSINGS = 3
 SESSION_S = 6
 FLUSH_S = 0.1
 SLOW_MS = 300
-ATTEMPTS = 3
+ATTEMPTS = 6
 
 _Settings = dict[str, str | float]
 
