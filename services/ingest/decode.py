@@ -14,12 +14,12 @@ from services.ingest.batch import I64, Batch, Mask
 from services.ingest.events import event_columns
 from services.ingest.messages import catalog_row, impression_row, rows_table, user_row
 from services.ingest.verdicts import Verdict, Why, gate
-from services.ingest.window import Keys, keys_of
+from services.ingest.window import keys_of
 from services.ingest.wire import read_events
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import SnowmeltError
-from snowmelt.contracts.ids import DEFAULT_TENANT, record_key, session_entity
+from snowmelt.contracts.ids import DEFAULT_TENANT, Keys, record_key, session_entity
 from snowmelt.runtime.validation import check
 
 FUTURE_MS = 5 * 60_000

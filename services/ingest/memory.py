@@ -7,13 +7,15 @@ from functools import cache
 import pyarrow as pa
 
 MIB = 1_048_576
-BASE_MBYTES = 320
+BASE_MBYTES = 368
 """What a lane takes that holds nothing: Python, Arrow, deltalake, and the C client with its queue."""
 WINDOW_BYTES = 16
 """Of an id in a duplicate window."""
 COPIES = 8
 """How often a record's bytes are there at most while it waits (once) and is written (as columns, tables and files)."""
 LEAST_BYTES = 8 * MIB
+ARENAS = 2
+_M_ARENA_MAX = -8
 
 
 def buffer_bytes(memory_mbytes: int, window_ids: int) -> int:
@@ -22,14 +24,23 @@ def buffer_bytes(memory_mbytes: int, window_ids: int) -> int:
     return max(spare // COPIES, LEAST_BYTES)
 
 
+def one_heap() -> None:
+    """Has Arrow and all threads share the C library's memory: what one has freed, another takes.
+
+    Else each of some twenty threads of native code keeps what it once needed, and Arrow what it did: 40 MB of a burst.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+    if (option := _of_glibc("mallopt")) is not None:
+        option(_M_ARENA_MAX, ARENAS)
+
+
 def give_back() -> None:
     """Gives memory that was freed back to the system; without it, what a burst has taken stays with the process."""
-    pa.default_memory_pool().release_unused()
-    if (trim := _malloc_trim()) is not None:
+    if (trim := _of_glibc("malloc_trim")) is not None:
         trim(0)
 
 
 @cache
-def _malloc_trim() -> Callable[[int], int] | None:
-    """The C library's own call, where it is glibc."""
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A call of the C library, where it is glibc."""
+    return getattr(ctypes.CDLL(None), name, None)

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from services.ingest.lane import Lane
@@ -51,8 +50,7 @@ class Opening:
         self._found: dict[Place, int] = {}
         self._doubted: set[str] = set()
         self._ending = False
-        self._failed: Counter[Place] = Counter()
-        self._due: dict[Place, float] = {}
+        self._failed: dict[Place, tuple[int, float]] = {}  # how often, and when to try again
         self._thread = threading.Thread(target=self._guarded, name="opening", daemon=True)
         self.trouble = ""
         self.failure: BaseException | None = None
@@ -89,7 +87,7 @@ class Opening:
         """Does not open them after all, and forgets why they stood still."""
         with self._changed:
             for place in places:
-                for known in (self._wanted, self._found, self._failed, self._due, self.stopped):
+                for known in (self._wanted, self._found, self._failed, self.stopped):
                     known.pop(place, None)
             self._clear()
 
@@ -142,8 +140,7 @@ class Opening:
                 self._put_off(asked)
                 continue
             for place in asked:
-                del self._failed[place]
-                self._due.pop(place, None)
+                self._failed.pop(place, None)
             self._clear()
 
     def _put_off(self, asked: Mapping[Place, int]) -> None:
@@ -151,9 +148,9 @@ class Opening:
             for place in [place for place, number in asked.items() if self._wanted.get(place) == number]:
                 self._asked += 1
                 self._wanted[place] = self._asked  # behind all others that wait
-                self._failed[place] += 1
-                wait_s = min(RETRY_MAX_S, RETRY_S * 2 ** min(self._failed[place] - 1, 5))
-                self._due[place] = time.monotonic() + wait_s
+                times = self._failed[place][0] if place in self._failed else 0
+                wait_s = min(RETRY_MAX_S, RETRY_S * 2 ** min(times, 5))
+                self._failed[place] = times + 1, time.monotonic() + wait_s
             if asked:
                 self._clear()  # none of them may be wanted any more
             else:  # only whether topics are what they were was asked
@@ -173,13 +170,14 @@ class Opening:
         with self._changed:
             while not self._ending:
                 now = time.monotonic()
-                ready = [place for place in self._wanted if self._due.get(place, 0.0) <= now]
+                due = {place: self._failed[place][1] for place in self._wanted if place in self._failed}
+                ready = [place for place in self._wanted if due.get(place, now) <= now]
                 if ready or self._doubted:
                     ready.sort(key=self._wanted.__getitem__)
                     whole = [place for place in ready if place not in self._failed]
                     some = ready[:1] if ready and ready[0] in self._failed else whole[:AT_ONCE]
                     return {place: self._wanted[place] for place in some}
-                soonest = min((self._due[place] for place in self._wanted), default=None)
+                soonest = min(due.values(), default=None)  # whatever waits has failed
                 self._changed.wait(None if soonest is None else soonest - now)
             return None
 
@@ -197,6 +195,7 @@ class Opening:
             self._doubted.discard(error.topic)
             for place in [place for place in self._wanted if place[0] == error.topic]:
                 del self._wanted[place]
+                self._failed.pop(place, None)
             self._clear()
         self._remade(error)
 

@@ -22,7 +22,7 @@ from services.ingest.lag import watch
 from services.ingest.land import LakeSink
 from services.ingest.lane import Lane
 from services.ingest.lateness import Lateness
-from services.ingest.memory import buffer_bytes
+from services.ingest.memory import buffer_bytes, one_heap
 from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
 from services.ingest.wire import read_events
@@ -72,6 +72,7 @@ def run(settings: IngestSettings, stop: threading.Event, make_sink: MakeSink | N
     ops = OpsServer(settings.ops, lambda: [why for reason in reasons for why in reason()], settings)
     ops.start()
     garbage.seldom()
+    one_heap()
     try:
         _run_lane(settings, stop, missing, reasons, make_sink or _sink)
     finally:

@@ -1,17 +1,15 @@
 """Duplicates: an id counts once within W offsets of a partition; a pure function of the log, and bounded in memory."""
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
 from services.ingest.batch import I64, Mask
-from snowmelt.contracts.ids import DEFAULT_TENANT
+from snowmelt.contracts.ids import DEFAULT_TENANT, Keys
 
 WINDOW_OFFSETS = 1_000_000
 
-Keys = npt.NDArray[np.uint64]
 _Segment = tuple[Keys, I64]
 
 

@@ -4,10 +4,9 @@ import time
 from dataclasses import dataclass
 
 from snowmelt.chaos.bad_records import SHARES
-from snowmelt.chaos.check import Say
 from snowmelt.chaos.flow import Flow
 from snowmelt.chaos.group import Group, GroupReport, conclude
-from snowmelt.chaos.rig import LANES, Rig, until
+from snowmelt.chaos.rig import LANES, Rig, Say, until
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.errors import SnowmeltError
 

@@ -1,6 +1,6 @@
 """The checker: lake and online store against what the producer was told."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +15,6 @@ from snowmelt.contracts.topics import CATALOG, EVENTS, FEATURE_TOPICS, IMPRESSIO
 from snowmelt.featurestore.fences import TopicCounters
 from snowmelt.lake import DEAD_LETTERS, TOPIC_TABLES
 
-Say = Callable[[str], None]
-"""Takes a line of progress."""
 _NUMBERED = {EVENTS: "event_id", IMPRESSIONS: "request_id", CATALOG: "title", USERS: "attributes"}
 """The column in which a topic's rows hold their number."""
 

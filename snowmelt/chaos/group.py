@@ -51,7 +51,10 @@ class Member:
         self.process.send_signal(number)
 
     def drain(self) -> tuple[int | None, float]:
-        """Tells it to stop; exit code (None where it did not end) and seconds."""
+        """Tells it to stop; exit code (None where it did not end) and seconds.
+
+        One that the signal itself ended before it had done anything has nothing to drain, and ends well.
+        """
         began = time.monotonic()
         self.process.terminate()
         try:
@@ -60,6 +63,8 @@ class Member:
             code = None
             self.process.kill()
             self.process.wait()
+        if code == -signal.SIGTERM and not _log(self._rig, self.name):
+            code = ExitCode.OK
         return code, time.monotonic() - began
 
     def log(self) -> str:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snowmelt.chaos.bad_records import SHARES
-from snowmelt.chaos.check import Report, Say, check
+from snowmelt.chaos.check import Report, check
 from snowmelt.chaos.plan import Hit, plan
 from snowmelt.chaos.reader import Reader
-from snowmelt.chaos.rig import MODULE, Rig
+from snowmelt.chaos.rig import MODULE, Rig, Say
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.chaos.victims import Victims
 from snowmelt.contracts.topics import LAKE_TOPICS, LANE_TOPICS

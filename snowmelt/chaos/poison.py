@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from snowmelt.chaos.bad_records import MAX_BYTES, SHARES, Sent, bad, good
-from snowmelt.chaos.check import Say
 from snowmelt.chaos.poison_check import check
-from snowmelt.chaos.rig import MODULE, Rig
+from snowmelt.chaos.rig import MODULE, Rig, Say
 from snowmelt.contracts.topics import EVENTS, LAKE_TOPICS
 from snowmelt.runtime.kafka.producer import Delivery, Producer
 

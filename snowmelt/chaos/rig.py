@@ -24,6 +24,8 @@ from snowmelt.runtime.kafka.node import start_kafka
 
 MODULE = "services.ingest"
 LANES = LANE_TOPICS
+Say = Callable[[str], None]
+"""Takes a line of progress."""
 Running = subprocess.Popen[bytes] | Born
 ASK_S = 3.0
 """How long a question to three nodes waits before it is put to others."""

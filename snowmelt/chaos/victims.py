@@ -140,7 +140,8 @@ def _victim(way: Way) -> _Settings:
     if way is Way.SMALL_FILES:
         return {"compact_seconds": 0.2, "compact_files": 2}
     if way is Way.RIVAL:
-        return {"wait_ms": SLOW_MS}  # it gathers more than the other, which is then in the middle of what it writes
+        # It gathers for longer than the other, so that this one has written what it comes with.
+        return {"wait_ms": SLOW_MS, "flush_seconds": SLOW_MS / 1000}
     return _group(way, "victim")
 
 

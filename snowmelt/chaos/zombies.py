@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from snowmelt.chaos.bad_records import SHARES
-from snowmelt.chaos.check import Say
 from snowmelt.chaos.flow import Flow
 from snowmelt.chaos.group import Group, GroupReport, Member, conclude
-from snowmelt.chaos.rig import LANES, MODULE, Rig, until
+from snowmelt.chaos.rig import LANES, MODULE, Rig, Say, until
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.topics import EVENTS
 

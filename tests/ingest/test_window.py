@@ -3,10 +3,12 @@
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.ingest.window import Window
+from services.ingest.window import Window, keys_of
+from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys
 
 SIZE = 10
 
@@ -56,3 +58,9 @@ def test_memory_is_bounded() -> None:
     for start in range(0, 50_000, 100):
         window.keep(np.arange(start, start + 100, dtype=np.uint64), np.arange(start, start + 100))
     assert len(window) <= 3 * 1000
+
+
+@given(st.lists(st.text(max_size=40)))
+def test_keys_are_those_of_the_ids(ids: list[str]) -> None:
+    ids = [each.encode(errors="replace").decode() for each in ids]
+    assert keys_of(pa.array(ids, pa.string())).tolist() == item_keys(DEFAULT_TENANT, ids).tolist()

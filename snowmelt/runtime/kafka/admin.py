@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -200,16 +202,12 @@ class Admin:
         """
         client = self._asker.client
         asked = client.describe_topics(TopicCollection(list(names)), request_timeout=self._timeout_s)
+        return {name: partial(self._topic_id, client, name, future) for name, future in asked.items()}
 
-        def waits(name: str, future: Any) -> Callable[[], str | None]:
-            def answer() -> str | None:
-                what = f"topic {name} cannot be described"
-                found = self._answer(what, future, KafkaError.UNKNOWN_TOPIC_OR_PART, client)
-                return None if found is None else printed_id(str(found.topic_id))
-
-            return answer
-
-        return {name: waits(name, future) for name, future in asked.items()}
+    def _topic_id(self, _: AdminClient, name: str, future: Any) -> str | None:
+        """What a question of that client was answered, which must live until then."""
+        found = self._answer(f"topic {name} cannot be described", future, KafkaError.UNKNOWN_TOPIC_OR_PART)
+        return None if found is None else printed_id(str(found.topic_id))
 
     def watermarks(self, names: Sequence[str]) -> dict[tuple[str, int], Watermarks]:
         """Where each partition of the topics begins and ends now.
@@ -240,8 +238,8 @@ class Admin:
         ends = self._offsets([place for place in places if found[place] < 0], _LATEST)
         return found | ends
 
-    def _answer(self, what: str, future: Any, allowed: int | None = None, client: object = None) -> Any:
-        """What a future holds; None where it failed with the code ``allowed``. ``client`` must live until then."""
+    def _answer(self, what: str, future: Any, allowed: int | None = None) -> Any:
+        """What a future holds; None where it failed with the code ``allowed``."""
         with self._asker.failing(what):
             try:
                 return future.result(self._timeout_s + 1)
@@ -249,8 +247,6 @@ class Admin:
                 if code_of(error) != allowed:
                     raise
                 return None
-            finally:
-                del client
 
     def _offsets(self, places: Sequence[tuple[str, int]], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         deadline = time.monotonic() + self._timeout_s
@@ -271,7 +267,7 @@ class Admin:
         request = {TopicPartition(*place): spec for place in places}
         for where, future in client.list_offsets(request, request_timeout=self._timeout_s).items():
             what = f"{where.topic}/{where.partition} has no offsets"
-            offset = self._answer(what, future, client=client).offset
+            offset = self._answer(what, future).offset
             with self._asker.failing(what):
                 if offset < -1:  # what the client says where it was not told in time
                     raise TimeoutError
