@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 POLL_RECORDS = 10_000
 PAUSE_AT, RESUME_AT = 0.8, 0.4
 SHOW_S = 5.0
-DRAIN_S = 6.0
+DRAIN_S = 5.0
 """How long what was read may take to be written when the process ends; what is not comes again at the next start."""
 LET_GO_S = 2.0
 """How long a partition that goes to another process waits for the write that it is in."""

@@ -1,7 +1,6 @@
 """Wiring of the ingest process."""
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from services.ingest.buffer import Buffer
 from services.ingest.config import IngestSettings
 from services.ingest.copies import Copies
 from services.ingest.crash import CrashPoints
+from services.ingest.ending import END_S, await_all, leave, unless_told
 from services.ingest.guard import Guard
 from services.ingest.intake import Intake
 from services.ingest.lag import watch
@@ -27,7 +27,7 @@ from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
 from services.ingest.wire import read_events
 from snowmelt.contracts.clock import Clock
-from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import LANE_TOPICS
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import StateStore
@@ -46,7 +46,6 @@ _LOG = logging.getLogger(__name__)
 FEATURE_ROWS, FEATURE_PLACE_ROWS = 60_000, 8_192
 """Of one write, and of one partition in it: Redis serves nobody else during one of the 16 calls that these take."""
 
-HELPERS_END_S = 2.5
 ASK_S = 2.0
 """How long a running lane waits for an answer of the brokers, before it asks others: a node may be gone."""
 
@@ -133,22 +132,22 @@ def _run_lane(
 
 
 def _end(intake: Intake, consumer: Consumer, helpers: Sequence[threading.Thread]) -> None:
-    written = time.monotonic()
-    if intake.ended:  # else a thread is still in the client's native code
-        consumer.close()
+    written, deadline = time.monotonic(), intake.told + END_S
+    if not intake.ended:  # a write that hangs is in the sink whole, or not at all
+        leave("the sink, or who was asked for it, still hangs; what was read comes again")
+    closing = threading.Thread(target=consumer.close, name="closing", daemon=True)
+    closing.start()
+    closed = await_all([closing], deadline)
     left = time.monotonic()
-    for helper in helpers:  # one that is still in the lake's native code would end the process by a fault
-        helper.join(max(0.0, left + HELPERS_END_S - time.monotonic()))
+    ended = await_all(helpers, deadline) and closed
     _LOG.info(
         "ends: what was read is written after %.1f s, Kafka was left in %.1f s, helpers have ended in %.1f s",
         written - intake.told,
         left - written,
         time.monotonic() - left,
     )
-    if not intake.ended:  # a write that hangs would keep the process; it is in the sink whole, or not at all
-        _LOG.error("ended while the sink, or who was asked for it, still hung; what was read comes again")
-        logging.shutdown()
-        os._exit(ExitCode.OK)
+    if not ended:
+        leave("the broker, or the lake, still hangs")
 
 
 def _helpers(
@@ -193,7 +192,7 @@ def _intake(settings: IngestSettings, consumer: Consumer, lane: Lane) -> Intake:
 def _patiently(work: Callable[[], T], missing: list[str], stop: threading.Event) -> T | None:
     while not stop.is_set():
         try:
-            return work()
+            return unless_told(work, stop)
         except SnowmeltError as error:
             if error.reason not in (Reason.UNAVAILABLE, Reason.FEATURES_MISMATCH):
                 raise

@@ -1,0 +1,58 @@
+"""How a process that is told to stop ends in time, whatever it is in the middle of."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import NoReturn, TypeVar
+
+from snowmelt.contracts.errors import ExitCode
+
+_LOG = logging.getLogger(__name__)
+
+END_S = 7.5
+"""Within so long of being told to, a process ends by itself: after ten seconds whoever runs it may kill it."""
+STOP_S = 1.0
+LOOK_S = 0.05
+T = TypeVar("T")
+
+
+def unless_told(work: Callable[[], T], stop: threading.Event) -> T:
+    """What ``work`` comes to, which is done in a thread; where it takes long after ``stop``, the process ends here.
+
+    A question to Kafka, Redis or the lake may wait in native code, where no signal reaches Python.
+    """
+    answer: Future[T] = Future()
+
+    def done() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised in the calling thread
+            answer.set_exception(error)
+
+    thread = threading.Thread(target=done, name="preparing", daemon=True)
+    thread.start()
+    while thread.is_alive() and not stop.is_set():
+        thread.join(LOOK_S)
+    thread.join(STOP_S if stop.is_set() else None)
+    if thread.is_alive():
+        leave("told to stop before anything was read")
+    return answer.result()
+
+
+def await_all(threads: Iterable[threading.Thread], deadline: float) -> bool:
+    """Waits for threads until a time of the monotonic clock; whether all have ended."""
+    ended = True
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+        ended &= not thread.is_alive()
+    return ended
+
+
+def leave(why: str) -> NoReturn:
+    """Ends the process as it is: a thread that is still in native code would else end it by a fault."""
+    _LOG.warning("%s: left as it is, as after a crash", why)
+    logging.shutdown()
+    os._exit(ExitCode.OK)

@@ -1,0 +1,98 @@
+"""A process that is told to stop ends in time, also while it waits for an answer that does not come."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.ingest.ending import END_S, await_all, unless_told
+from snowmelt.contracts.errors import ExitCode
+from snowmelt.features.defaults import default_views
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of something that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_the_answer_is_what_the_work_comes_to() -> None:
+    assert unless_told(lambda: 7, threading.Event()) == 7
+    with pytest.raises(KeyError):
+        unless_told(lambda: {}["missing"], threading.Event())
+
+
+def test_who_is_told_to_stop_still_has_an_answer_that_comes_soon() -> None:
+    stop, going = threading.Event(), threading.Event()
+
+    def work() -> int:
+        stop.set()
+        going.wait(0.1)
+        return 7
+
+    assert unless_told(work, stop) == 7
+
+
+def test_threads_that_go_on_are_not_waited_for_beyond_the_deadline() -> None:
+    end = threading.Event()
+    one, other = threading.Thread(target=end.wait, daemon=True), threading.Thread(target=bool, daemon=True)
+    one.start()
+    other.start()
+    assert not await_all([one, other], time.monotonic() + 0.05)
+    end.set()
+    assert await_all([one, other], time.monotonic() + 5)
+
+
+@pytest.mark.parametrize("lane", ["lake", "features"])
+def test_a_lane_whose_kafka_does_not_answer_ends_when_told(lane: str, silent: str, tmp_path: Path) -> None:
+    default_views().dump(tmp_path / "views.json")
+    ops = f"127.0.0.1:{free_port()}"
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_")} | {
+        "SNOWMELT_STATE_DIR": str(tmp_path),
+        "SNOWMELT_KAFKA_BOOTSTRAP": silent,
+        "SNOWMELT_INGEST_LANE": lane,
+        "SNOWMELT_INGEST_OPS_ADDRESS": ops,
+    }
+    log = tmp_path / "log"
+    with log.open("wb") as end:
+        process = subprocess.Popen([sys.executable, "-P", "-m", "services.ingest"], env=environ, stdout=end, stderr=end)
+    try:
+        deadline = time.monotonic() + 60
+        while not asked(ops):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        told = time.monotonic()
+        process.terminate()
+        assert process.wait(60) == ExitCode.OK
+        assert time.monotonic() - told < END_S
+    finally:
+        process.kill()
+        process.wait()
+    assert "told to stop before anything was read" in log.read_text()
+
+
+def asked(ops: str) -> bool:
+    """Whether the process answers, and says that it is not ready."""
+    try:
+        with urllib.request.urlopen(f"http://{ops}/readyz", timeout=5):
+            raise AssertionError("a lane without Kafka says that it is ready")
+    except urllib.error.HTTPError as error:
+        return error.code == 503
+    except OSError:
+        return False
