@@ -133,8 +133,6 @@ def _run_lane(
 
 def _end(intake: Intake, consumer: Consumer, helpers: Sequence[threading.Thread]) -> None:
     written, deadline = time.monotonic(), intake.told + END_S
-    if not intake.ended:  # a write that hangs is in the sink whole, or not at all
-        leave("the sink, or who was asked for it, still hangs; what was read comes again")
     closing = threading.Thread(target=consumer.close, name="closing", daemon=True)
     closing.start()
     closed = await_all([closing], deadline)
@@ -146,6 +144,8 @@ def _end(intake: Intake, consumer: Consumer, helpers: Sequence[threading.Thread]
         left - written,
         time.monotonic() - left,
     )
+    if not intake.ended:  # a write that hangs is in the sink whole, or not at all
+        leave("the sink, or who was asked for it, still hangs; what was read comes again")
     if not ended:
         leave("the broker, or the lake, still hangs")
 
