@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -12,7 +13,7 @@ from snowmelt.contracts.errors import ExitCode
 
 _LOG = logging.getLogger(__name__)
 
-END_S = 7.5
+END_S = 7.0
 """Within so long of being told to, a process ends by itself: after ten seconds whoever runs it may kill it."""
 STOP_S = 1.0
 LOOK_S = 0.05
@@ -52,7 +53,11 @@ def await_all(threads: Iterable[threading.Thread], deadline: float) -> bool:
 
 
 def leave(why: str) -> NoReturn:
-    """Ends the process as it is: a thread that is still in native code would else end it by a fault."""
-    _LOG.warning("%s: left as it is, as after a crash", why)
+    """Ends the process as it is: a thread that is still in native code would else end it by a fault.
+
+    It has failed where it ends for an error, which is logged since nobody else comes to see it.
+    """
+    failed = sys.exception()
+    _LOG.warning("%s: left as it is, as after a crash", why, exc_info=failed)
     logging.shutdown()
-    os._exit(ExitCode.OK)
+    os._exit(ExitCode.FAILED if failed else ExitCode.OK)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from services.ingest.buffer import Buffer
 from services.ingest.lane import Lane
-from services.ingest.memory import buffer_bytes
+from services.ingest.memory import buffer_bytes, needed_mbytes
 from services.ingest.opening import Opening, remade_text
 from services.ingest.ports import Marks, Source
 from services.ingest.writing import Writing
@@ -77,7 +77,7 @@ class Intake:
         self._moved: set[Place] = set()
         self._remade: dict[str, str] = {}
         self._committed: dict[Place, int] = {}
-        self._started = self._has_read = False
+        self._started = self._has_read = self._beyond = False
         self.ended = False
         self.told = 0.0
 
@@ -97,7 +97,7 @@ class Intake:
         self._unpause(places)
         self._close(places)
         self._opening.drop(places)
-        self._lane.forget(places, LET_GO_S)
+        self._lane.forget(places, 0.0 if self.told else LET_GO_S)  # at the end it was waited for already
         took_s = time.monotonic() - began
         LET_GO_SECONDS.labels(self._lane.name).observe(took_s)
         _LOG.info("let go of %d partitions in %.3f s", len(places), took_s)
@@ -253,10 +253,24 @@ class Intake:
 
     def _show(self) -> None:
         if self._memory_mbytes is not None:
-            self.buffer.limit_bytes = buffer_bytes(self._memory_mbytes, self._lane.window_ids())
+            self._bound(self._memory_mbytes, self._lane.window_ids())
         positions = {p: o for p, o in self._lane.positions().items() if p in self._reading and o}
         news = {place: offset for place, offset in positions.items() if self._committed.get(place) != offset}
         if news:
             with self._crash.around("offsets"):
                 self._source.commit(news)
             self._committed.update(news)
+
+    def _bound(self, memory_mbytes: int, ids: int) -> None:
+        self.buffer.limit_bytes = buffer_bytes(memory_mbytes, ids)
+        needed = needed_mbytes(ids)
+        if needed > memory_mbytes and not self._beyond:
+            _LOG.warning(
+                "the duplicate windows of %d partitions hold %d ids: the process will take about %d MB, beyond "
+                "SNOWMELT_INGEST_MEMORY_MBYTES=%d; raise it, or let more processes share the partitions",
+                len(self._mine),
+                ids,
+                needed,
+                memory_mbytes,
+            )
+        self._beyond = needed > memory_mbytes

@@ -24,6 +24,11 @@ def buffer_bytes(memory_mbytes: int, window_ids: int) -> int:
     return max(spare // COPIES, LEAST_BYTES)
 
 
+def needed_mbytes(window_ids: int) -> int:
+    """What a lane takes with so many ids in its windows, however little it reads ahead."""
+    return BASE_MBYTES + -(-(window_ids * WINDOW_BYTES + LEAST_BYTES * COPIES) // MIB)
+
+
 def one_heap() -> None:
     """Has Arrow and all threads share the C library's memory: what one has freed, another takes.
 

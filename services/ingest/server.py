@@ -94,6 +94,7 @@ def _run_lane(
     crash = CrashPoints(settings.crash_at, settings.stall_file)
 
     def prepare() -> tuple[dict[str, str], Sink]:
+        compile_reader()
         check_topics(settings, admin, topics)
         incarnations = admin.incarnations(topics, settings.kafka_incarnation)
         return incarnations, make_sink(settings, incarnations, crash)
@@ -102,7 +103,6 @@ def _run_lane(
     if prepared is None:
         return
     incarnations, sink = prepared
-    compile_reader()
     history = LakeThenKafka(Lake(settings.lake_url), settings.kafka_bootstrap, incarnations)
     lane = Lane(settings.lane, sink, history, incarnations)
     lane.crash = crash

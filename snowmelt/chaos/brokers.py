@@ -15,18 +15,25 @@ RATE = 300.0
 SESSION_S = 45
 DOWN_S = 1.5
 UP_S = 120.0
-CALM_RECORDS = 2_000
-"""How little may wait once a node is back: a few seconds of what flows."""
+CALM_RECORDS = RATE
+"""How little may wait once a node is back: what flows in a second."""
 PATIENCE_S = 240.0
 """How long a record may wait for its acknowledgement: two of three nodes may be gone meanwhile."""
 
 
 @dataclass
 class BrokerReport(GroupReport):
-    """What the drill found; ``recovered_max_s`` is the longest time from a node's return until the lag was small."""
+    """What the drill found.
+
+    Attributes:
+        unacknowledged_max, behind_max: how many records waited for Kafka, and in Kafka for a lane, at most.
+        recovered_max_s: the longest time from a node's return until a second's worth waited at most.
+    """
 
     nodes_killed: int = 0
     both_down_s: float = 0.0
+    unacknowledged_max: int = 0
+    behind_max: int = 0
     recovered_max_s: float = 0.0
 
 
@@ -74,10 +81,17 @@ def drill(rig: Rig, kills: int, both_s: float, *, seed: int = 7, say: Say = lamb
 def _recover(rig: Rig, groups: list[Group], traffic: Traffic, report: BrokerReport) -> None:
     """Waits for the nodes, until records flow and both lanes have nearly caught up; no process may have ended."""
     back, sent = time.monotonic(), traffic.sent
+    report.unacknowledged_max = max(report.unacknowledged_max, sent - len(traffic.acknowledged))
     rig.cluster.wait(UP_S)
-    until(lambda: traffic.sent >= sent + RATE, UP_S, "nothing is acknowledged any more")
+    until(lambda: len(traffic.acknowledged) >= sent + RATE, UP_S, "nothing is acknowledged any more")
+
+    def calm(lane: str) -> bool:
+        behind = _behind(rig, lane)
+        report.behind_max = max(report.behind_max, behind or 0)
+        return behind is not None and behind < CALM_RECORDS
+
     for group in groups:
-        until(lambda group=group: _calm(rig, group.lane), UP_S, f"{group.lane}: its lag stays")  # type: ignore[misc]
+        until(lambda group=group: calm(group.lane), UP_S, f"{group.lane}: its lag stays")  # type: ignore[misc]
         report.problems += [
             f"{each.name} ended with {each.process.returncode}"
             for each in group.members
@@ -88,11 +102,11 @@ def _recover(rig: Rig, groups: list[Group], traffic: Traffic, report: BrokerRepo
     report.recovered_max_s = max(report.recovered_max_s, time.monotonic() - back)
 
 
-def _calm(rig: Rig, lane: str) -> bool:
-    """Whether little waits; false while no node says how much, or one that has just come up knows of no topic."""
+def _behind(rig: Rig, lane: str) -> int | None:
+    """How many records wait; None while no node says so, or one that has just come up knows of no topic."""
     try:
         ends = rig.ends(lane)
         at = rig.positions(lane, sorted({topic for topic, _ in ends}))
     except SnowmeltError:
-        return False
-    return bool(ends) and ends.keys() == at.keys() and sum(ends[place] - at[place] for place in ends) < CALM_RECORDS
+        return None
+    return sum(ends[place] - at[place] for place in ends) if ends and ends.keys() == at.keys() else None

@@ -13,7 +13,7 @@ class Flow:
 
     Args:
         traffic: what to send.
-        rate: records a second; fewer where Kafka acknowledges more slowly.
+        rate: records a second, whether or not those before are acknowledged; fewer once many are not.
     """
 
     def __init__(self, traffic: Traffic, rate: float) -> None:
@@ -36,6 +36,7 @@ class Flow:
         self._thread.join()
         if self._failure is not None:
             raise self._failure
+        self._traffic.settle()
 
     def pause(self) -> None:
         """Sends nothing more; returns once everything that was sent is acknowledged."""
@@ -44,6 +45,7 @@ class Flow:
         while not self._idle.wait(TICK_S):
             if not self._thread.is_alive():
                 return
+        self._traffic.settle()
 
     def go_on(self) -> None:
         """Ends ``pause``."""
@@ -57,7 +59,7 @@ class Flow:
                     self._open.wait()
                     continue
                 began = time.monotonic()
-                self._traffic.send(max(1, int(self._rate * TICK_S)))
+                self._traffic.post(max(1, int(self._rate * TICK_S)))
                 self._stop.wait(max(0.0, TICK_S - (time.monotonic() - began)))
         except BaseException as error:  # noqa: BLE001 - raised in the thread that closes it
             self._failure = error

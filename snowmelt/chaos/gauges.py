@@ -1,5 +1,6 @@
 """What a drill reads of a running lane: its memory, and its own metrics."""
 
+import http.client
 import threading
 import urllib.request
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ class Gauges:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.phase()
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -49,23 +51,31 @@ class Gauges:
 
     def lag_s(self, lane: str) -> float:
         """The lane's own lag now."""
-        return self._metrics(lane).get(LAG, 0.0)
+        return self._metrics(lane)[LAG]
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Ends the thread, and raises what went wrong in it."""
         self._stop.set()
         self._thread.join()
+        if self._failure is not None:
+            raise self._failure
 
     def _watch(self) -> None:
+        try:
+            self._look()
+        except BaseException as error:  # noqa: BLE001 - raised by who closes it
+            self._failure = error
+
+    def _look(self) -> None:
         while not self._stop.wait(EVERY_S):
             with self._lock:
                 for lane, seen in self._seen.items():
                     seen.rss_mbytes = max(seen.rss_mbytes, self._lanes[lane][0].memory_info().rss / MIB)
                     try:
                         metrics = self._metrics(lane)
-                    except OSError:  # it has much to do; the next look is soon
+                    except (OSError, http.client.HTTPException):  # it has much to do; the next look is soon
                         continue
-                    seen.lag_s = max(seen.lag_s, metrics.get(LAG, 0.0))
+                    seen.lag_s = max(seen.lag_s, metrics[LAG])
                     seen.paused_partitions = max(seen.paused_partitions, int(metrics.get(PAUSED, 0)))
 
     def _metrics(self, lane: str) -> dict[str, float]:

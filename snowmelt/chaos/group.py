@@ -26,11 +26,13 @@ class GroupReport(Report):
     Attributes:
         let_go: how often a process gave partitions away, and ``let_go_max_s`` how long that held the group up at most.
         refused: how often a sink has refused what a process held for its own, by lane.
+        given_up: how many that were told to stop ended in time without having written all that they had read.
     """
 
     let_go: int = 0
     let_go_max_s: float = 0.0
     refused: dict[str, int] = field(default_factory=dict)
+    given_up: int = 0
 
 
 class Member:
@@ -95,6 +97,10 @@ class Group:
         self.members.append(member)
         return member
 
+    def ready(self, member: Member) -> bool:
+        """Whether it says that it reads."""
+        return self._rig.ready(member.name)
+
     def remove(self, member: Member) -> tuple[int | None, float]:
         """Drains one; as ``Member.drain``."""
         self.members.remove(member)
@@ -112,6 +118,7 @@ class Group:
             took = [float(seconds) for _, seconds in _LET_GO.findall(text)]
             report.let_go += len(took)
             report.let_go_max_s = max([report.let_go_max_s, *took])
+            report.given_up += text.count("what was read comes again")
             refused = Counter(report.refused)
             refused[self.lane] += text.count("going back to the sink's offsets")
             report.refused = dict(refused)

@@ -1,5 +1,6 @@
 """What came of bad and good records: each good one stored once, each bad one a letter once, both lanes of one mind."""
 
+import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,6 @@ def _differs(row: dict[str, Any], sent: "Refused") -> str:
     if (row["payload_sha256"], row["payload_bytes"], row["key"]) != (sent.sha256, sent.size, sent.key):
         return "hash, size or key is not that of the record"
     kept = sent.size is not None and sent.size <= KEPT_BYTES
-    if kept != (row["payload"] is not None) or (kept and len(row["payload"]) != sent.size):
+    if kept != (row["payload"] is not None) or (kept and hashlib.sha256(row["payload"]).hexdigest() != sent.sha256):
         return "its bytes are not kept as they should be"
     return ""

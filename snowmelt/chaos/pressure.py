@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from snowmelt.chaos.drain_order import DrainOrder, Order
 from snowmelt.chaos.flood import Flood
-from snowmelt.chaos.gauges import Gauges, Seen
+from snowmelt.chaos.gauges import PAUSED, Gauges, Seen
 from snowmelt.chaos.rig import LANES, Rig, Say, until
 from snowmelt.client import token_of
 from snowmelt.contracts.errors import SnowmeltError
@@ -22,6 +22,8 @@ TIMES = 5.0
 CALM_LAG_S = 5.0
 """What lag may be where nothing holds a lane up; what is exported is up to 2 s old."""
 STALL_CATCH_UP_S = 60.0
+ABREAST = 0.5
+"""The least share of what comes that a lane applies while the other one stands still, also on a busy machine."""
 HOT_S, HOT_EVENTS_LEAST = 20.0, 120_000
 """How much comes with a hot key: what the faster lane sustains in that time, and more than some writes take."""
 DRAIN_S = 1800.0
@@ -92,6 +94,8 @@ class Drill:
         self._stall.unlink()
         if landed >= self._flood.sent:
             self.report.problems.append("the lake was not stalled")
+        if self.report.stall_features_applied < ABREAST:
+            self.report.problems.append(f"features applied {self.report.stall_features_applied:.0%} meanwhile")
         self._drain()
 
     def burst(self, rate: float, seconds: float) -> None:
@@ -160,6 +164,8 @@ class Drill:
                 report.problems.append(f"{lane}: {count} of {report.events} events")
         for phase in (report.stall, report.burst, report.hot):
             for lane, seen in phase.items():
+                if seen.after[PAUSED] and phase is not report.stall:
+                    report.problems.append(f"{lane}: {seen.after[PAUSED]:.0f} partitions are still paused at the end")
                 if seen.rss_mbytes > report.memory_mbytes:
                     report.problems.append(f"{lane}: {seen.rss_mbytes:.0f} MB of {report.memory_mbytes} MB")
         for lane in LANES:

@@ -21,10 +21,16 @@ SAY_S = 5.0
 
 @dataclass
 class ScaleReport(GroupReport):
-    """What the drill found; ``most`` is how many processes one lane had at once."""
+    """What the drill found.
+
+    Attributes:
+        drained: how many that had begun to read were told to stop, and ``cut_short`` how many that had not.
+        most: how many processes one lane had at once.
+    """
 
     added: int = 0
     drained: int = 0
+    cut_short: int = 0
     drain_max_s: float = 0.0
     most: int = 0
 
@@ -44,7 +50,7 @@ def drill(
         rig: with nothing in it yet.
         seconds: for how long at least.
         every_s: between two changes.
-        drains: how many processes are told to stop at least.
+        drains: how many processes that read are told to stop at least.
         seed: of the records and of who comes and goes.
         say: takes a line of progress.
     """
@@ -86,8 +92,12 @@ def _change(group: Group, chance: random.Random, report: ScaleReport) -> None:
         report.most = max(report.most, len(group.members))
         return
     member = chance.choice(group.members)
+    ready = group.ready(member)
     code, took = group.remove(member)
-    report.drained += 1
+    if ready:
+        report.drained += 1
+    else:
+        report.cut_short += 1
     report.drain_max_s = max(report.drain_max_s, took)
     if took > DRAIN_S:
         report.problems.append(

@@ -11,7 +11,7 @@ from snowmelt.contracts.topics import CATALOG, EVENTS, FEATURE_TOPICS, IMPRESSIO
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledView
 from snowmelt.featurestore import names
-from snowmelt.featurestore.digest import ViewDigest, digest_view
+from snowmelt.featurestore.digest import alike
 from snowmelt.lake import TOPIC_TABLES
 
 CHUNK_ROWS = 100_000
@@ -23,7 +23,6 @@ class Recomputation:
     def __init__(self, rig: Rig) -> None:
         self._rig = rig
         self._states: dict[str, dict[str, bytes]] = {name: {} for name in rig.views.views}
-        self._digests: dict[str, ViewDigest] = {}
         self._ends: dict[str, dict[int, int]] = {topic: {} for topic in FEATURE_TOPICS}
 
     def catch_up(self) -> dict[str, int]:
@@ -37,13 +36,13 @@ class Recomputation:
                 rows = _made(self._rig, topic, table.slice(start, CHUNK_ROWS).combine_chunks())
                 for view in self._rig.views.views.values():
                     _add(view, rows, self._states[view.name])
-        self._digests = {n: digest_view(v, sorted(self._states[n].items())) for n, v in self._rig.views.views.items()}
         return landed
 
     def differing(self) -> list[str]:
         """The views whose online states are not these; as of the last ``catch_up``."""
+        mine = {name: sorted(states.items()) for name, states in self._states.items()}
         views = self._rig.views.views
-        return [n for n, view in views.items() if not self._digests[n].agrees(digest_view(view, online(self._rig, n)))]
+        return [name for name, view in views.items() if not alike(view, mine[name], online(self._rig, name))]
 
     def states(self) -> int:
         """How many states there are, over all views."""

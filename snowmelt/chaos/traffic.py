@@ -37,6 +37,9 @@ class Acknowledged:
             for column, value in zip(self._columns[told.topic], (where, number, kind), strict=True):
                 column.append(value)
 
+    def __len__(self) -> int:
+        return sum(len(column) for column, _, _ in self._columns.values())
+
     def of(self, topic: str, kind: int) -> tuple[I64, I64]:
         """Places, rising, and numbers of the records of a kind: int64[n] each."""
         with self._lock:
@@ -98,17 +101,33 @@ class Traffic:
                 self._send_block(min(count, _BLOCK))
                 count -= _BLOCK
 
+    def post(self, count: int) -> None:
+        """Sends ``count`` records and waits for nothing; none while many still wait for their acknowledgements."""
+        with self._lock:
+            if len(self._producer) < _BLOCK:
+                self._submit_all(count)
+
+    def settle(self) -> None:
+        """Waits for all acknowledgements; raises as ``send`` does."""
+        with self._lock:
+            self._producer.flush(self._patience_s)
+            if self._failures:
+                raise self._failures[0]
+
     def close(self) -> None:
         """Ends the producer."""
         self._producer.close()
 
     def _send_block(self, count: int) -> None:
-        topics = self._random.choices(tuple(self._shares), tuple(self._shares.values()), k=count)
-        for topic, kind in zip(topics, self._random.choices((FIRST, AGAIN, INVALID), _WEIGHTS, k=count), strict=True):
-            self._submit(topic, kind)
+        self._submit_all(count)
         self._producer.flush(self._patience_s)
         if self._failures:
             raise self._failures[0]
+
+    def _submit_all(self, count: int) -> None:
+        topics = self._random.choices(tuple(self._shares), tuple(self._shares.values()), k=count)
+        for topic, kind in zip(topics, self._random.choices((FIRST, AGAIN, INVALID), _WEIGHTS, k=count), strict=True):
+            self._submit(topic, kind)
 
     def _submit(self, topic: str, kind: int) -> None:
         number = self._numbers[topic]

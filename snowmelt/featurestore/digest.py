@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 
@@ -61,6 +62,34 @@ def digest_view(view: CompiledView, states: Iterable[tuple[str, bytes]]) -> View
             _add_inexact(group, part, count, sums)
         count += len(chunk)
     return ViewDigest(count, sha.hexdigest(), sums)
+
+
+def alike(
+    view: CompiledView,
+    ones: Iterable[tuple[str, bytes]],
+    others: Iterable[tuple[str, bytes]],
+    tolerance: float = 1e-9,
+) -> bool:
+    """Whether two stores hold the same states, each compared by itself; both sorted by entity, as in ``digest_view``.
+
+    Raises:
+        SnowmeltError: FEATURES_MISMATCH where other views wrote a state.
+    """
+    for one, other in zip_longest(_chunks(ones), _chunks(others), fillvalue=()):
+        if [entity for entity, _ in one] != [entity for entity, _ in other]:
+            return False
+        parts = [view.decode([state for _, state in some]).parts for some in (one, other)]
+        if not all(_same(group, a, b, tolerance) for group, a, b in zip(view.groups, *parts, strict=True)):
+            return False
+    return True
+
+
+def _same(group: Group, one: Ragged, other: Ragged, tolerance: float) -> bool:
+    if not np.array_equal(one.offsets, other.offsets):
+        return False
+    place = _inexact_column(group)
+    near = place is None or np.allclose(one.columns[place], other.columns[place], rtol=tolerance, atol=tolerance)
+    return near and list(_exact_columns(group, one)) == list(_exact_columns(group, other))
 
 
 def _exact_columns(group: Group, part: Ragged) -> Iterator[bytes]:

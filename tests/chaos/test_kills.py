@@ -8,9 +8,12 @@ import pytest
 
 from services.ingest.crash import points_of
 from snowmelt.chaos import victims
+from snowmelt.chaos.bad_records import SHARES
+from snowmelt.chaos.check import Report, check
 from snowmelt.chaos.kills import KillReport, drill
 from snowmelt.chaos.plan import HITS, POINTS, RANDOM, plan
 from snowmelt.chaos.rig import Rig
+from snowmelt.chaos.traffic import Traffic
 from snowmelt.runtime.kafka.jars import Distribution
 
 CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
@@ -40,7 +43,7 @@ def test_every_point_is_hit_as_often(kills: int, each: int, left: int) -> None:
 @pytest.mark.kafka
 @pytest.mark.redis
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(240)
 def test_sixty_kills_at_every_point_lose_nothing_and_repeat_nothing(rig: Rig) -> None:
     report = drill(rig, kills=60, events=12_000)
     assert report.problems == []
@@ -98,3 +101,16 @@ def test_a_duplicate_window_that_is_forgotten_is_seen(rig: Rig) -> None:
     assert report.lost == 0
     assert seen(report, "reader: ")
     assert seen(report, "features lane, snowmelt.")
+
+
+@pytest.mark.kafka
+@pytest.mark.redis
+@pytest.mark.slow
+def test_one_change_that_is_left_out_is_seen_in_the_states_alone(rig: Rig) -> None:
+    traffic, report = Traffic(rig.bootstrap, 7, SHARES), Report({}, 0)
+    traffic.send(1_000)
+    traffic.close()
+    rig.finish({"features": "tests.chaos.broken_states"})
+    check(rig, traffic.acknowledged, report)
+    assert report.problems
+    assert all(problem.startswith("online: ") for problem in report.problems), report.problems

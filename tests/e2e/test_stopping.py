@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 def test_a_load_that_was_stopped_goes_on_where_it_ended(tmp_path: Path) -> None:
     shop, state = tmp_path / "shop", tmp_path / "state"
     shop.mkdir()
-    data = simulate(seed=11, users=4_000, items=300, days=120)
+    data = simulate(seed=11, users=2_400, items=300, days=100)
     pq.write_table(dated(data.catalogue), shop / "catalogue.parquet")
     pq.write_table(dated(data.events), shop / "events.parquet")
     total = len(data.events)

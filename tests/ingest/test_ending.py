@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from services.ingest import ending
 from services.ingest.ending import END_S, await_all, unless_told
 from snowmelt.contracts.errors import ExitCode
 from snowmelt.features.defaults import default_views
@@ -56,6 +57,25 @@ def test_threads_that_go_on_are_not_waited_for_beyond_the_deadline() -> None:
     assert not await_all([one, other], time.monotonic() + 0.05)
     end.set()
     assert await_all([one, other], time.monotonic() + 5)
+
+
+@pytest.mark.parametrize("error", [None, ValueError("the writer broke")])
+def test_who_leaves_for_an_error_says_it_and_has_failed(
+    error: ValueError | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def left(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(ending.os, "_exit", left)
+    monkeypatch.setattr(ending.logging, "shutdown", lambda: None)
+    with pytest.raises(SystemExit) as ended:  # noqa: PT012
+        try:
+            if error is not None:
+                raise error
+        finally:
+            ending.leave("something hangs")
+    assert ended.value.code == (ExitCode.OK if error is None else ExitCode.FAILED)
+    assert ("the writer broke" in caplog.text) == (error is not None)
 
 
 @pytest.mark.parametrize("lane", ["lake", "features"])

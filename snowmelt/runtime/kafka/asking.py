@@ -84,7 +84,7 @@ class Asker:
             with self.failing("Kafka does not answer (start it, or mend SNOWMELT_KAFKA_BOOTSTRAP)"):
                 client = self._client or AdminClient(self._settings)
                 told = client.list_topics(timeout=max(LEAST_S, deadline - time.monotonic()))
-            self._client, self._nodes, self._seen = client, tuple(told.brokers.values()), time.monotonic()
+            self._client, self._nodes = client, tuple(told.brokers.values())
             controller = told.brokers.get(told.controller_id)
             if controller is None or _answers(controller):
                 return client, told

@@ -183,8 +183,11 @@ class Consumer:
             return
 
     def close(self) -> None:
-        """Leaves the group."""
-        self._consumer.close()
+        """Leaves the group; where that fails, the group learns of it by the session's end."""
+        try:
+            self._consumer.close()
+        except KafkaException as error:
+            _LOG.warning("Kafka's client could not be closed: %s", error.args[0].str())
 
 
 def _lost(message: Any) -> Place | None:

@@ -122,6 +122,10 @@ class Producer:
         if error is not None:
             self._failures.append(error.str())
 
+    def __len__(self) -> int:
+        """How many records wait for their acknowledgements."""
+        return len(self._producer)
+
     def flush(self, timeout_s: float = 30.0) -> None:
         """Waits until everything queued is acknowledged.
 
