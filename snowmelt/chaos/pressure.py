@@ -30,14 +30,21 @@ DRAIN_S = 1800.0
 
 
 @dataclass
+class Stall:
+    """What was seen of each lane while one stood still, and what share of that came the other one took meanwhile."""
+
+    seen: dict[str, Seen]
+    other_took: float
+
+
+@dataclass
 class Report:
-    """Figures of each phase by lane; ``problems`` is empty where all of it holds."""
+    """Figures of each phase by lane; ``problems`` is empty where all of it holds. ``stalls`` go by who stood still."""
 
     memory_mbytes: int
     events: int = 0
     sustained_per_s: dict[str, float] = field(default_factory=dict)
-    stall: dict[str, Seen] = field(default_factory=dict)
-    stall_features_applied: float = 0.0
+    stalls: dict[str, Stall] = field(default_factory=dict)
     burst: dict[str, Seen] = field(default_factory=dict)
     burst_times: float = TIMES
     drained_s: float = 0.0
@@ -53,13 +60,12 @@ class Drill:
     def __init__(self, rig: Rig, memory_mbytes: int, say: Say) -> None:
         self._rig = rig
         self._say = say
-        self._stall = rig.folder / "stall"
+        self._stalls = {lane: rig.folder / f"{lane}.stall" for lane in LANES}
         self._flood = Flood(rig.bootstrap)
         self.report = Report(memory_mbytes)
         lanes = {}
         for lane in LANES:
-            stall = {"stall_file": str(self._stall)} if lane == "lake" else {}
-            lanes[lane] = rig.start(lane, memory_mbytes=memory_mbytes, **stall).pid
+            lanes[lane] = rig.start(lane, memory_mbytes=memory_mbytes, stall_file=str(self._stalls[lane])).pid
         for lane in lanes:
             rig.wait_ready(lane)
         self._pids = list(lanes.values())
@@ -78,24 +84,25 @@ class Drill:
         self._gauges.phase()
         return min(self.report.sustained_per_s.values())
 
-    def stall(self, rate: float, seconds: float) -> None:
-        """The lake takes nothing for a while; the feature lane must not notice."""
-        self._say(f"the lake is stalled for {seconds:.0f} s at {rate:,.0f} events/s")
-        self._stall.touch()
-        done, at = self._done("features"), self._flood.sent
+    def stall(self, lane: str, rate: float, seconds: float) -> None:
+        """The sink of one lane takes nothing for a while; the other lane must not notice."""
+        self._say(f"{lane} is stalled for {seconds:.0f} s at {rate:,.0f} events/s")
+        (other,) = set(LANES) - {lane}
+        self._stalls[lane].touch()
+        done, at = self._done(other), self._flood.sent
         self._flood.run(rate, seconds)
-        self.report.stall_features_applied = (self._done("features") - done) / (self._flood.sent - at)
+        took = (self._done(other) - done) / (self._flood.sent - at)
+        if took < ABREAST:
+            self.report.problems.append(f"{other} took {took:.0%} of what came while {lane} stood still")
         try:  # without a look at the hour: on a busy machine the lane is late, but it gets there
-            until(lambda: self._done("features") >= self._flood.sent, STALL_CATCH_UP_S, "features waits for the lake")
+            until(lambda: self._done(other) >= self._flood.sent, STALL_CATCH_UP_S, f"{other} waits for {lane}")
         except SnowmeltError as error:
             self.report.problems.append(error.detail)
-        landed = self._done("lake")
-        self.report.stall = self._gauges.phase()
-        self._stall.unlink()
-        if landed >= self._flood.sent:
-            self.report.problems.append("the lake was not stalled")
-        if self.report.stall_features_applied < ABREAST:
-            self.report.problems.append(f"features applied {self.report.stall_features_applied:.0%} meanwhile")
+        stood = self._done(lane) < self._flood.sent
+        self.report.stalls[lane] = Stall(self._gauges.phase(), took)
+        self._stalls[lane].unlink()
+        if not stood:
+            self.report.problems.append(f"{lane} was not stalled")
         self._drain()
 
     def burst(self, rate: float, seconds: float) -> None:
@@ -162,10 +169,12 @@ class Drill:
         for lane, count in (("lake", landed), ("features", applied)):
             if count != report.events:
                 report.problems.append(f"{lane}: {count} of {report.events} events")
-        for phase in (report.stall, report.burst, report.hot):
+        for phase in (report.burst, report.hot):
             for lane, seen in phase.items():
-                if seen.after[PAUSED] and phase is not report.stall:
+                if seen.after[PAUSED]:
                     report.problems.append(f"{lane}: {seen.after[PAUSED]:.0f} partitions are still paused at the end")
+        for phase in (*(stall.seen for stall in report.stalls.values()), report.burst, report.hot):
+            for lane, seen in phase.items():
                 if seen.rss_mbytes > report.memory_mbytes:
                     report.problems.append(f"{lane}: {seen.rss_mbytes:.0f} MB of {report.memory_mbytes} MB")
         for lane in LANES:
@@ -193,11 +202,11 @@ def drill(
     least_events: int = 0,
     say: Say = print,
 ) -> Report:
-    """Stalls the lake, sends five times what is sustained, then some with one key in half of it; checks after each.
+    """Stalls each sink, sends five times what is sustained, then some with one key in half of it; checks after each.
 
     Args:
         rig: with nothing in it yet.
-        stall_s, burst_s: how long the lake takes nothing, and how long five times what is sustained would come.
+        stall_s, burst_s: how long each sink takes nothing, and how long five times what is sustained would come.
         memory_mbytes: what a lane may take.
         least_events: of the burst, where a slow machine sustains so little that it would be none.
         say: is told what is being done.
@@ -206,7 +215,8 @@ def drill(
     run = Drill(rig, memory_mbytes, say)
     rate = run.warm()
     say(f"both lanes sustain {rate:,.0f} events/s")
-    run.stall(rate / 2, stall_s)
+    for lane in LANES:
+        run.stall(lane, rate / 2, stall_s)
     run.burst(rate, max(burst_s, least_events / (TIMES * rate)))
     fastest = max(run.report.sustained_per_s.values())
     run.hot(max(int(fastest * min(burst_s, HOT_S)), HOT_EVENTS_LEAST))

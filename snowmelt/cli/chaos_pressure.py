@@ -1,4 +1,4 @@
-"""``snowmelt chaos pressure``: a stalled lake, a burst, a hot key; memory, pauses and lag of both lanes meanwhile."""
+"""``snowmelt chaos pressure``: a stalled sink, a burst, a hot key; memory, pauses and lag of both lanes meanwhile."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from snowmelt.cli.drilled import drilled, say
 
 
 def pressure(
-    stall: Annotated[float, typer.Option(min=1, help="seconds for which the lake takes nothing")] = 60,
+    stall: Annotated[float, typer.Option(min=1, help="seconds for which each sink takes nothing")] = 60,
     burst: Annotated[float, typer.Option(min=1, help="seconds of five times what the lanes sustain")] = 60,
     memory_mbytes: Annotated[int, typer.Option(min=448, help="what a lane may take")] = 512,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
@@ -29,8 +29,14 @@ def pressure(
 def _lines(report: Report) -> list[str]:
     return [
         f"{report.events:,} events in {report.seconds:.0f} s",
-        *_phase("stall", report.stall),
-        f"  features applied {report.stall_features_applied:.0%} of what came while the lake hung",
+        *(
+            line
+            for lane, stall in report.stalls.items()
+            for line in (
+                *_phase(f"{lane} stalled", stall.seen),
+                f"  the other lane took {stall.other_took:.0%} of what came meanwhile",
+            )
+        ),
         *_phase(f"burst, {report.burst_times:.1f} times", report.burst),
         f"  drained {report.drained_s:.0f} s after it",
         *(
