@@ -34,13 +34,15 @@ class Gauges:
         self._began: dict[str, float] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self.phase()
         self._failure: BaseException | None = None
+        self.phase()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
     def phase(self) -> dict[str, Seen]:
-        """What was seen since the last call; begins anew."""
+        """What was seen since the last call; begins anew. Raises what went wrong in the thread."""
+        if self._failure is not None:
+            raise self._failure
         with self._lock:
             seen, self._seen = self._seen, {lane: Seen() for lane in self._lanes}
             for lane, each in seen.items():
@@ -75,7 +77,7 @@ class Gauges:
                         metrics = self._metrics(lane)
                     except (OSError, http.client.HTTPException):  # it has much to do; the next look is soon
                         continue
-                    seen.lag_s = max(seen.lag_s, metrics[LAG])
+                    seen.lag_s = max(seen.lag_s, metrics.get(LAG, 0.0))  # there is none before it is first reckoned
                     seen.paused_partitions = max(seen.paused_partitions, int(metrics.get(PAUSED, 0)))
 
     def _metrics(self, lane: str) -> dict[str, float]:

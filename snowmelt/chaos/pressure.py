@@ -99,7 +99,12 @@ class Drill:
         except SnowmeltError as error:
             self.report.problems.append(error.detail)
         stood = self._done(lane) < self._flood.sent
-        self.report.stalls[lane] = Stall(self._gauges.phase(), took)
+        seen = self._gauges.phase()
+        if seen[lane].lag_s < seconds / 4:
+            self.report.problems.append(
+                f"{lane} said {seen[lane].lag_s:.1f} s of lag after {seconds:.0f} s of standing"
+            )
+        self.report.stalls[lane] = Stall(seen, took)
         self._stalls[lane].unlink()
         if not stood:
             self.report.problems.append(f"{lane} was not stalled")
