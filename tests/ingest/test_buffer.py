@@ -3,7 +3,6 @@
 import pytest
 
 from services.ingest.buffer import OVERHEAD_BYTES, WRITE_SHARE, Buffer
-from services.ingest.memory import LEAST_BYTES, MIB, buffer_bytes
 from snowmelt.runtime.kafka.consumer import Place, Records
 
 HOT, CALM, OTHER = ("t", 0), ("t", 1), ("t", 2)
@@ -68,9 +67,3 @@ def test_who_crowds_the_buffer() -> None:
     buffer.hold([HOT])
     assert buffer.fill == pytest.approx(0.1)
     assert len(buffer) == 10
-
-
-def test_windows_take_of_the_buffers_memory() -> None:
-    assert buffer_bytes(512, 0) > buffer_bytes(512, 4_000_000) > LEAST_BYTES
-    assert buffer_bytes(512, 100_000_000) == LEAST_BYTES
-    assert buffer_bytes(1024, 0) - buffer_bytes(512, 0) == 512 * MIB // 8

@@ -2,14 +2,15 @@
 
 import pytest
 
-from services.ingest.memory import BASE_MBYTES, LEAST_BYTES, MIB, buffer_bytes, needed_mbytes
+from services.ingest.memory import BASE_MBYTES, COPIES, LEAST_BYTES, MIB, buffer_bytes, needed_mbytes
 from tests.ingest.test_intake import Pipeline
 
 
 def test_more_ids_leave_less_to_read_ahead_and_never_nothing() -> None:
     sizes = [buffer_bytes(512, ids) for ids in (0, 1_000_000, 4_000_000, 16_000_000)]
     assert sizes == sorted(sizes, reverse=True)
-    assert (sizes[0] > LEAST_BYTES, sizes[-1]) == (True, LEAST_BYTES)
+    assert (sizes[1] > LEAST_BYTES, sizes[-1]) == (True, LEAST_BYTES)
+    assert buffer_bytes(1024, 0) - buffer_bytes(512, 0) == 512 * MIB // COPIES
 
 
 def test_what_a_lane_needs_is_its_base_the_least_that_it_reads_ahead_and_the_windows() -> None:

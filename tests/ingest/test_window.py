@@ -60,6 +60,7 @@ def test_memory_is_bounded() -> None:
     assert len(window) <= 3 * 1000
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=40)))
 def test_keys_are_those_of_the_ids(ids: list[str]) -> None:
     ids = [each.encode(errors="replace").decode() for each in ids]
