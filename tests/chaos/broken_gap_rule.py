@@ -1,18 +1,12 @@
 """A feature lane that goes on where its foremost bucket is, and writes to the others from there: a hole in each."""
 
 import dataclasses
-import threading
 from collections.abc import Sequence
 
 from services.ingest.aggregate import StateSink
-from services.ingest.config import IngestSettings
-from services.ingest.crash import CrashPoints
-from services.ingest.ports import Sink
-from services.ingest.server import run
-from snowmelt.features.views import CompiledViews
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import BucketWrite
 from snowmelt.runtime.kafka.consumer import Place
-from snowmelt.runtime.lifecycle import run as run_process
+from tests.chaos.broken_sink import run_features
 
 
 class GapRuleOff(StateSink):
@@ -34,15 +28,5 @@ class GapRuleOff(StateSink):
         return dataclasses.replace(write, from_offset=stored)
 
 
-def make(settings: IngestSettings, incarnations: dict[str, str], crash: CrashPoints) -> Sink:
-    return GapRuleOff(
-        lambda: StateStore(settings.redis_url, CompiledViews.load(settings.views_path)), incarnations, crash
-    )
-
-
-def main(stop: threading.Event) -> None:
-    run(IngestSettings.load(), stop, make)
-
-
 if __name__ == "__main__":
-    run_process("broken-gap-rule", main)
+    run_features("broken-gap-rule", GapRuleOff)

@@ -1,17 +1,11 @@
-"""A feature lane that keeps its fences and counters and drops a state now and then: what only states can show."""
+"""A feature lane that keeps its fences and counters and drops one change: what only states can show."""
 
 import dataclasses
-import threading
 from collections.abc import Sequence
 
 from services.ingest.aggregate import StateSink
-from services.ingest.config import IngestSettings
-from services.ingest.crash import CrashPoints
-from services.ingest.ports import Sink
-from services.ingest.server import run
-from snowmelt.features.views import CompiledViews
-from snowmelt.featurestore.store import BucketWrite, StateStore
-from snowmelt.runtime.lifecycle import run as run_process
+from snowmelt.featurestore.store import BucketWrite
+from tests.chaos.broken_sink import run_features
 
 
 class StateDropped(StateSink):
@@ -28,15 +22,5 @@ class StateDropped(StateSink):
         super().apply(some)
 
 
-def make(settings: IngestSettings, incarnations: dict[str, str], crash: CrashPoints) -> Sink:
-    return StateDropped(
-        lambda: StateStore(settings.redis_url, CompiledViews.load(settings.views_path)), incarnations, crash
-    )
-
-
-def main(stop: threading.Event) -> None:
-    run(IngestSettings.load(), stop, make)
-
-
 if __name__ == "__main__":
-    run_process("broken-states", main)
+    run_features("broken-states", StateDropped)
