@@ -25,22 +25,28 @@ def unless_told(work: Callable[[], T], stop: threading.Event) -> T:
 
     A question to Kafka, Redis or the lake may wait in native code, where no signal reaches Python.
     """
-    answer: Future[T] = Future()
-
-    def done() -> None:
-        try:
-            answer.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised in the calling thread
-            answer.set_exception(error)
-
-    thread = threading.Thread(target=done, name="preparing", daemon=True)
-    thread.start()
+    thread, answer = apart(work, "preparing")
     while thread.is_alive() and not stop.is_set():
         thread.join(LOOK_S)
     thread.join(STOP_S if stop.is_set() else None)
     if thread.is_alive():
         leave("told to stop before anything was read")
     return answer.result()
+
+
+def apart(work: Callable[[], T], name: str) -> tuple[threading.Thread, Future[T]]:
+    """A thread that does ``work``, and what it comes to."""
+    answer: Future[T] = Future()
+
+    def done() -> None:
+        try:
+            answer.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised by who asks for the answer
+            answer.set_exception(error)
+
+    thread = threading.Thread(target=done, name=name, daemon=True)
+    thread.start()
+    return thread, answer
 
 
 def await_all(threads: Iterable[threading.Thread], deadline: float) -> bool:

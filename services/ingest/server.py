@@ -15,7 +15,7 @@ from services.ingest.buffer import Buffer
 from services.ingest.config import IngestSettings
 from services.ingest.copies import Copies
 from services.ingest.crash import CrashPoints
-from services.ingest.ending import END_S, await_all, leave, unless_told
+from services.ingest.ending import END_S, apart, await_all, leave, unless_told
 from services.ingest.guard import Guard
 from services.ingest.intake import Intake
 from services.ingest.lag import watch
@@ -133,8 +133,7 @@ def _run_lane(
 
 def _end(intake: Intake, consumer: Consumer, helpers: Sequence[threading.Thread]) -> None:
     written, deadline = time.monotonic(), intake.told + END_S
-    closing = threading.Thread(target=consumer.close, name="closing", daemon=True)
-    closing.start()
+    closing, left_well = apart(consumer.close, "closing")
     closed = await_all([closing], deadline)
     left = time.monotonic()
     ended = await_all(helpers, deadline) and closed
@@ -148,6 +147,7 @@ def _end(intake: Intake, consumer: Consumer, helpers: Sequence[threading.Thread]
         leave("the sink, or who was asked for it, still hangs; what was read comes again")
     if not ended:
         leave("the broker, or the lake, still hangs")
+    left_well.result()
 
 
 def _helpers(

@@ -69,6 +69,10 @@ class Member:
             code = ExitCode.OK
         return code, time.monotonic() - began
 
+    def ready(self) -> bool:
+        """Whether it says that it reads."""
+        return self._rig.ready(self.name)
+
     def log(self) -> str:
         """The end of what it has logged."""
         return self._rig.log(self.name)
@@ -96,10 +100,6 @@ class Group:
         self._names.append(member.name)
         self.members.append(member)
         return member
-
-    def ready(self, member: Member) -> bool:
-        """Whether it says that it reads."""
-        return self._rig.ready(member.name)
 
     def remove(self, member: Member) -> tuple[int | None, float]:
         """Drains one; as ``Member.drain``."""

@@ -92,7 +92,7 @@ def _change(group: Group, chance: random.Random, report: ScaleReport) -> None:
         report.most = max(report.most, len(group.members))
         return
     member = chance.choice(group.members)
-    ready = group.ready(member)
+    ready = member.ready()
     code, took = group.remove(member)
     if ready:
         report.drained += 1

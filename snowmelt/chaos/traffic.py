@@ -104,15 +104,14 @@ class Traffic:
     def post(self, count: int) -> None:
         """Sends ``count`` records and waits for nothing; none while many still wait for their acknowledgements."""
         with self._lock:
+            self._raise_failure()
             if len(self._producer) < _BLOCK:
                 self._submit_all(count)
 
     def settle(self) -> None:
         """Waits for all acknowledgements; raises as ``send`` does."""
         with self._lock:
-            self._producer.flush(self._patience_s)
-            if self._failures:
-                raise self._failures[0]
+            self._flush()
 
     def close(self) -> None:
         """Ends the producer."""
@@ -120,7 +119,13 @@ class Traffic:
 
     def _send_block(self, count: int) -> None:
         self._submit_all(count)
+        self._flush()
+
+    def _flush(self) -> None:
         self._producer.flush(self._patience_s)
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
         if self._failures:
             raise self._failures[0]
 

@@ -15,14 +15,9 @@ import pytest
 
 from services.ingest import ending
 from services.ingest.ending import END_S, await_all, unless_told
+from snowmelt.chaos.rig import free_port
 from snowmelt.contracts.errors import ExitCode
 from snowmelt.features.defaults import default_views
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
