@@ -25,7 +25,6 @@ from services.ingest.lateness import Lateness
 from services.ingest.memory import buffer_bytes, one_heap
 from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
-from services.ingest.wire import read_events
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import LANE_TOPICS
@@ -78,11 +77,6 @@ def run(settings: IngestSettings, stop: threading.Event, make_sink: MakeSink | N
         ops.stop()
 
 
-def compile_reader() -> None:
-    """Has the reading of records compiled before the first ones wait for it."""
-    read_events([])
-
-
 def _run_lane(
     settings: IngestSettings,
     stop: threading.Event,
@@ -94,7 +88,6 @@ def _run_lane(
     crash = CrashPoints(settings.crash_at, settings.stall_file)
 
     def prepare() -> tuple[dict[str, str], Sink]:
-        compile_reader()
         check_topics(settings, admin, topics)
         incarnations = admin.incarnations(topics, settings.kafka_incarnation)
         return incarnations, make_sink(settings, incarnations, crash)

@@ -1,10 +1,11 @@
-"""Events off the wire as columns: protobuf read by compiled code, in one pass over the bytes.
+"""Events off the wire as columns: protobuf read side by side, in one pass over the bytes.
 
-What a well-behaved writer sends is read here; a record with anything else in it (an unknown field, a tag of two bytes,
-a length that does not fit, bytes that are no UTF-8, a text given twice) is called odd and left to the protobuf library.
+What a well-behaved writer sends is read here: fields by rising number, as protobuf libraries write them. A record with
+anything else in it (an unknown field, a length that does not fit, bytes that are no UTF-8, a text given twice) is odd,
+and left to the protobuf library.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,12 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from services.ingest.batch import I64, Mask
 from services.ingest.events import OPTIONAL, TEXTS, EventColumns, Lists
-from services.ingest.wire_scan import DOUBLE, PIECE, TEXT, VARINT, gather, pairs, scan
+from services.ingest.wire_scan import DOUBLE, PAD, PIECE, TEXT, VARINT, Field, pairs, scan
 from snowmelt.api.events.v1 import events_pb2
 
-MAX_FIELDS = 48
-"""Of one record: those with more, repeated ones counted singly, are odd."""
-MAX_BYTES = 2**31 - 1
+MAX_PIECES = 32
+"""Of one list of a record: those with more are odd."""
+MAX_BYTES = 2**31 - 1 - PAD
 """Of all records together, as Arrow's strings have it; beyond it all are odd."""
 _KINDS = {
     FieldDescriptor.TYPE_INT64: (0, VARINT),
@@ -33,28 +34,20 @@ _NUMBERS = (*OPTIONAL, "event_time_ms")
 _LISTS = ("context", "categories")
 
 
-def _by_tag() -> I64:
-    found = np.zeros((256, 2), np.int64)
-    for each in events_pb2.Event.DESCRIPTOR.fields:
-        if each.name in TEXTS:
-            (wire, kind), which = _KINDS[each.type], TEXTS.index(each.name)
-        elif each.name in _NUMBERS:
-            (wire, kind), which = _KINDS[each.type], _NUMBERS.index(each.name)
-        elif each.name in _LISTS:
-            wire, kind, which = 2, PIECE, _LISTS.index(each.name)
-        else:
-            continue
-        found[each.number << 3 | wire] = kind, which
-    return found
+def _known() -> Iterator[Field]:
+    for each in sorted(events_pb2.Event.DESCRIPTOR.fields, key=lambda field: field.number):
+        names = next(names for names in (_LISTS, TEXTS, _NUMBERS) if each.name in names)
+        wire, kind = (2, PIECE) if names is _LISTS else _KINDS[each.type]
+        yield Field(each.number << 3 | wire, kind, names.index(each.name))
 
 
-_TAGS = _by_tag()
+_FIELDS = tuple(_known())
 
 
 def read_events(values: Sequence[bytes]) -> tuple[EventColumns, Mask]:
     """The columns of n records, and which are odd (bool[n]): the columns have nothing of these."""
     sizes = np.fromiter(map(len, values), np.int64, len(values))
-    if sizes.sum() > MAX_BYTES:
+    if (sizes + 1).sum() > MAX_BYTES:
         return _Reader([b""] * len(values), np.zeros_like(sizes)).columns(), np.ones(len(values), np.bool_)
     reader = _Reader(values, sizes)
     columns = reader.columns()
@@ -68,38 +61,33 @@ class _Reader:
     """n records, read once; what the columns hold of those in ``odd`` is rubbish."""
 
     def __init__(self, values: Sequence[bytes], sizes: I64) -> None:
-        self._data = np.frombuffer(b"".join(values), np.uint8)
-        stops = np.cumsum(sizes)
-        starts = stops - sizes
-        self.odd: Mask = np.zeros(len(values), np.bool_)
-        self._texts = np.empty((len(TEXTS), 2, len(values)), np.int64)
-        self._texts[:] = starts
-        self._numbers = np.zeros((len(_NUMBERS), len(values)), np.int64)
-        self._present: Mask = np.zeros((len(_NUMBERS), len(values)), np.bool_)
-        out = (self._texts, self._numbers, self._present, self.odd)
-        self._pieces: I64 = scan(self._data, starts, stops, _TAGS, MAX_FIELDS, out)
+        self._data = np.frombuffer(b"\0".join((*values, bytes(PAD))), np.uint8)
+        stops = np.cumsum(sizes + 1) - 1
+        self._found = scan(self._data, stops - sizes, stops, _FIELDS, MAX_PIECES)
+        self.odd: Mask = self._found.odd
 
     def columns(self) -> EventColumns:
         """The columns of all records; marks as odd what only shows now."""
-        every = np.arange(len(self.odd))
+        found, every = self._found, np.arange(len(self.odd))
         numbers: dict[str, tuple[npt.NDArray[Any], Mask]] = {}
-        for name, values, present in zip(OPTIONAL, self._numbers, self._present, strict=False):
+        for name, values, present in zip(OPTIONAL, found.numbers, found.present, strict=False):
             kind = np.dtype(np.int32) if name == "position" else np.dtype(np.float64)
             numbers[name] = (values.astype(kind) if name == "position" else values.view(kind)), present
         return EventColumns(
-            texts={name: self._strings(every, *place) for name, place in zip(TEXTS, self._texts, strict=True)},
+            texts={name: self._strings(every, *place) for name, place in zip(TEXTS, found.texts, strict=True)},
             numbers=numbers,
-            times_ms=self._numbers[-1],
+            times_ms=found.numbers[-1],
             context=self._context(),
             categories=self._categories(),
         )
 
     def _strings(self, rows: I64, begins: I64, ends: I64) -> pa.StringArray:
-        """The strings at some places; rows of those that are no UTF-8 are odd."""
-        bounds = np.empty(len(begins) + 1, np.int32)
-        octets = np.empty(int((ends - begins).sum()), np.uint8)
-        gather(self._data, begins, ends, bounds, octets)
-        found = pa.StringArray.from_buffers(len(begins), pa.py_buffer(bounds), pa.py_buffer(octets))
+        """The strings at some places in the order of the bytes; rows of those that are no UTF-8 are odd."""
+        bounds = np.empty(2 * len(begins) + 1, np.int32)
+        bounds[:-1:2], bounds[1::2], bounds[-1] = begins, ends, len(self._data)
+        every_other = pa.array(np.arange(0, 2 * len(begins), 2, dtype=np.int32))  # between them lies what is no text
+        laid = pa.StringArray.from_buffers(2 * len(begins), pa.py_buffer(bounds), pa.py_buffer(self._data))
+        found = laid.take(every_other)
         try:
             found.validate(full=True)
         except pa.ArrowInvalid:
@@ -108,7 +96,8 @@ class _Reader:
 
     def _list(self, name: str) -> tuple[I64, I64, I64]:
         """Row, begin and end of each piece of a list, in the order of the bytes."""
-        rows, _, begins, ends = self._pieces[self._pieces[:, 1] == _LISTS.index(name)].T
+        pieces = self._found.pieces
+        rows, _, begins, ends = pieces[pieces[:, 1] == _LISTS.index(name)].T
         return rows, begins, ends
 
     def _categories(self) -> Lists:

@@ -1,7 +1,7 @@
 """Lanes as forks of a process that has read the program: a start takes milliseconds, where imports take seconds.
 
-Each is a process of its own that goes the whole way of a start; what it is spared is Python's reading of modules and
-the loading of compiled code. Drills that start hundreds of them spend their time on what they are there for.
+Each is a process of its own that goes the whole way of a start; what it is spared is Python's reading of modules.
+Drills that start hundreds of them spend their time on what they are there for.
 """
 
 import json
@@ -15,11 +15,11 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.metadata import EntryPoint
+from importlib import import_module
 from pathlib import Path
 from typing import IO, cast
 
-PRELOAD = "services.ingest.server:compile_reader"
+PRELOAD = "services.ingest.server"
 BORN_S = 60.0
 
 
@@ -135,7 +135,7 @@ _SHARED: list[Nursery] = []
 def _serve(preload: str) -> None:
     """Reads what to start from stdin; says ``pid`` for each, and ``pid code`` when it has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who started it
-    EntryPoint("preload", preload, "").load()()
+    import_module(preload)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)

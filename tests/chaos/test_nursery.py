@@ -10,7 +10,7 @@ import pytest
 from snowmelt.chaos.nursery import Nursery
 from snowmelt.chaos.rig import until
 
-PRELOAD = "json:JSONEncoder"
+PRELOAD = "json"
 MODULE = "tests.chaos.raised"
 
 
