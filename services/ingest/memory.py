@@ -7,7 +7,7 @@ from functools import cache
 import pyarrow as pa
 
 MIB = 1_048_576
-BASE_MBYTES = 368
+BASE_MBYTES = 288
 """What a lane takes that holds nothing: Python, Arrow, deltalake, and the C client with its queue."""
 WINDOW_BYTES = 28
 """Of an id in a duplicate window: 16 that it is kept in, and as measured what keeping them in order takes."""

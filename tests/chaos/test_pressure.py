@@ -18,7 +18,7 @@ def test_pressure_costs_neither_memory_nor_events(
 ) -> None:
     monkeypatch.setattr(pressure, "WARM_EVENTS", 5_000)
     with Rig(tmp_path, partitions=4, cache=CACHE, forked=False) as rig:
-        report = pressure.drill(rig, stall_s=3, burst_s=2, memory_mbytes=448, least_events=100_000)
+        report = pressure.drill(rig, stall_s=3, burst_s=2, memory_mbytes=384, least_events=100_000)
     assert report.problems == []
     assert report.burst["features"].pauses > 0
     assert report.burst["lake"].rss_mbytes > 100
