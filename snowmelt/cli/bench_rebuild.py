@@ -38,7 +38,7 @@ def bench_rebuild(
         rig.store.follow()
         after = _digests(rig)
     figures["ratio"] = figures["rebuild"]["events_per_s"] / figures["live"]["events_per_s"]
-    figures["cpu_ratio"] = _cpu_us(figures["live"], events) / _cpu_us(figures["rebuild"], events)
+    figures["cpu_ratio"] = _cpu_us(figures["live"]) / _cpu_us(figures["rebuild"])
     figures["states"] = sum(digest.entities for digest in after.values())
     figures["differing"] = [view for view, digest in before.items() if not digest.agrees(after[view])]
     if as_json:
@@ -47,7 +47,7 @@ def bench_rebuild(
         print(TRAFFIC)
         for way in ("live", "rebuild"):
             rate = figures[way]
-            cpu_us = _cpu_us(rate, events)
+            cpu_us = _cpu_us(rate)
             print(f"{way}: {rate['events_per_s']:,.0f} events/s; CPU of an event, Redis's with it: {cpu_us:.0f} us")
         ratio, cpu_ratio = figures["ratio"], figures["cpu_ratio"]
         print(f"the rebuild is {ratio:.1f} times as fast; the live lane takes {cpu_ratio:.1f} times the CPU")
@@ -78,11 +78,11 @@ def _rebuild(rig: Rig, events: int) -> dict[str, float]:
     return {
         "events_per_s": events / seconds,
         "seconds": seconds,
-        "cpu_s": cpu_s,
+        "events_per_cpu_s": events / cpu_s,
         "redis_cpu_us_per_event": (redis_cpu_s(rig) - redis_s) / events * 1e6,
     }
 
 
-def _cpu_us(rate: Mapping[str, float], events: int) -> float:
+def _cpu_us(rate: Mapping[str, float]) -> float:
     """CPU of an event, Redis's with it: other work on the machine disturbs it less than it does the rate."""
-    return rate["cpu_s"] / events * 1e6 + rate["redis_cpu_us_per_event"]
+    return 1e6 / rate["events_per_cpu_s"] + rate["redis_cpu_us_per_event"]
