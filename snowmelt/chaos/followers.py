@@ -32,11 +32,11 @@ class Follower:
     def differing(self, as_of_ms: int) -> list[str]:
         """What of content and statistics is not what Redis holds; an item that Redis does not know differs, too."""
         views = self._rig.views.views
-        states = list(online(self._rig, STATISTICS_VIEW))
+        states = list(online(self._rig.store, STATISTICS_VIEW))
         expected = ItemStatistics(views[STATISTICS_VIEW], DEFAULT_TENANT)
         expected.update(states)
         content, _ = ItemContent.empty().updated(
-            views[CONTENT_VIEW], [state for _, state in online(self._rig, CONTENT_VIEW)]
+            views[CONTENT_VIEW], [state for _, state in online(self._rig.store, CONTENT_VIEW)]
         )
         found = self._replica.columns()
         keys = np.union1d(item_keys(DEFAULT_TENANT, (item for item, _ in states)), found.keys)

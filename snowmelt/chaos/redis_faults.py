@@ -60,7 +60,7 @@ class _Drill:
         self._rig, self._report, self._traffic, self._follower = rig, report, traffic, follower
         self._patience_s = patience_s
         self._random = random.Random(seed)  # noqa: S311 - a drill that can be repeated
-        self._anew = Recomputation(rig)
+        self._anew = Recomputation(rig.lake, rig.store)
         self._took: dict[str, list[float]] = {}
         self._followed: list[float] = []
 

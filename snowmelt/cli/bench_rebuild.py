@@ -58,7 +58,7 @@ def bench_rebuild(
 
 
 def _digests(rig: Rig) -> dict[str, ViewDigest]:
-    return {name: digest_view(view, online(rig, name)) for name, view in rig.views.views.items()}
+    return {name: digest_view(view, online(rig.store, name)) for name, view in rig.views.views.items()}
 
 
 def _rebuild(rig: Rig, events: int) -> dict[str, float]:
