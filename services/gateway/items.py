@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from services.gateway import ids
 from services.gateway.ports import Log, Record
-from services.gateway.record_events import take_tenant
+from services.gateway.record_events import refuse_ahead, take_tenant
 from snowmelt.api.events.v1.events_pb2 import CatalogChange, ItemWithdrawal
 from snowmelt.api.gateway.v1.gateway_pb2 import (
     UpsertItemsRequest,
@@ -38,6 +38,7 @@ class ItemEditor:
                 take_tenant(item, caller, f"items[{i}].tenant")
                 item.event_time_ms = item.event_time_ms or now
             validation.check(request)
+            refuse_ahead(request.items, now, "items")
             names = [item.item_id for item in request.items]
             _check_ids(names, "items[{}].item_id")
             changes = [(item.item_id, CatalogChange(upsert=item)) for item in request.items]

@@ -2,7 +2,7 @@
 
 import difflib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from services.gateway.live_views import LiveViews
 from services.gateway.ports import Log, Record
 from snowmelt.api.events.v1.events_pb2 import Event, ItemUpsert
 from snowmelt.api.gateway.v1.gateway_pb2 import RecordEventsRequest, RecordEventsResponse
-from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.clock import FUTURE_MS, Clock
 from snowmelt.contracts.errors import FieldViolation, Reason, SnowmeltError
 from snowmelt.contracts.ids import item_keys, session_entity
 from snowmelt.contracts.items import ItemSource
@@ -38,6 +38,7 @@ class EventRecorder:
         with telemetry.span("gateway.record_events", events=len(request.events)):
             self._complete(request.events, caller)
             validation.check(request)
+            refuse_ahead(request.events, self._clock.now_ms(), "events")
             self._refuse_unknown(request.events)
             enrich(request.events, self._items, caller.tenant)
             await self._log.append(caller.tenant, [_record(event) for event in request.events])
@@ -97,6 +98,24 @@ def take_tenant(message: Event | ItemUpsert, caller: Caller, path: str) -> None:
     if message.tenant and message.tenant != caller.tenant:
         raise SnowmeltError(Reason.PERMISSION_DENIED, "the token is of another tenant; leave tenant out", field=path)
     message.tenant = caller.tenant
+
+
+def refuse_ahead(messages: Iterable[Event | ItemUpsert], now_ms: int, path: str) -> None:
+    """Refuses what the lanes would not take: a time too far ahead of the clock.
+
+    Raises:
+        SnowmeltError: INVALID_FIELD.
+    """
+    wrong = tuple(
+        FieldViolation(
+            f"{path}[{i}].event_time_ms",
+            f"lies {(message.event_time_ms - now_ms) // 1000} s ahead of the clock here; at most {FUTURE_MS // 1000} s",
+        )
+        for i, message in enumerate(messages)
+        if message.event_time_ms > now_ms + FUTURE_MS
+    )
+    if wrong:
+        raise SnowmeltError(Reason.INVALID_FIELD, f"{wrong[0].field}: {wrong[0].detail}", violations=wrong)
 
 
 def unknown_type(name: str, types: Sequence[str]) -> str:

@@ -18,12 +18,10 @@ from services.ingest.window import keys_of
 from services.ingest.wire import read_events
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts import topics
+from snowmelt.contracts.clock import FUTURE_MS
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, Keys, record_key, session_entity
 from snowmelt.runtime.validation import check
-
-FUTURE_MS = 5 * 60_000
-"""How far an event may lie ahead of its record's own Kafka time."""
 
 _KINDS: dict[str, type[Message]] = {
     topics.EVENTS: events_pb2.Event,

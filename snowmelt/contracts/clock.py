@@ -3,6 +3,9 @@
 import time
 from collections.abc import Callable
 
+FUTURE_MS = 5 * 60_000
+"""How far ahead of the clock the time of what comes in may lie: clocks of clients differ."""
+
 
 def wall_ns() -> int:
     """The wall clock itself, for traces alone: they show when the work was done, whatever data is served."""

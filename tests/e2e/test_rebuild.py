@@ -1,17 +1,15 @@
 """The online state made anew while the system serves and events flow: no failed answer, every record counted once."""
 
-import time
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any
 
 import pytest
 
-from snowmelt.api.events.v1 import events_pb2
+from snowmelt.api.events.v1.events_pb2 import Event
 from snowmelt.chaos.states import Recomputation
 from snowmelt.client import Client
-from snowmelt.contracts.ids import DEFAULT_TENANT
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import Lake
@@ -20,7 +18,7 @@ from tests.e2e.conftest import System, eventually
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
-def asked(system: System, done: Event, ask: Callable[[Client, int], Any]) -> list[Any]:
+def asked(system: System, done: threading.Event, ask: Callable[[Client, int], Any]) -> list[Any]:
     """What ``ask`` was answered, again and again until it is done."""
     answers: list[Any] = []
     with system.client() as client:
@@ -38,21 +36,15 @@ def test_a_rebuild_gives_the_same_state_while_the_system_serves(system: System) 
     events = lake.read("events", columns=["user_id", "item_id"]).to_pylist()
     user, item = next((row["user_id"], row["item_id"]) for row in events if row["user_id"])
 
-    def event(number: int) -> events_pb2.Event:
-        return events_pb2.Event(
-            event_id=f"while-rebuilt-{number}",
-            tenant=DEFAULT_TENANT,
-            user_id=f"rebuilt-{number % 7}",
-            item_id=item,
-            type="click",
-            event_time_ms=int(time.time() * 1000),
-        )
+    def record(client: Client, number: int) -> Any:
+        event = Event(event_id=f"while-rebuilt-{number}", user_id=f"rebuilt-{number % 7}", item_id=item, type="click")
+        return client.record([event])
 
-    done = Event()
+    done = threading.Event()
     with ThreadPoolExecutor() as pool:
         states = pool.submit(asked, system, done, lambda client, _: client.user_state(user))
         slates = pool.submit(asked, system, done, lambda client, _: client.recommend(user, k=5, timeout_ms=5000))
-        recorded = pool.submit(asked, system, done, lambda client, number: client.record([event(number)]))
+        recorded = pool.submit(asked, system, done, record)
         try:
             said = system.verb("rebuild", "online", "--json")
         finally:

@@ -66,6 +66,15 @@ BODIES: list[tuple[str, str, bytes | dict[str, Any], int, str]] = [
     ("28 the year 9999", RECOMMEND, session(event_time_ms=253_402_300_799_000), 400, "invalid_field"),
     ("28 1970", RECOMMEND, session(event_time_ms=0), 400, "invalid_field"),
     ("28 1e30", RECOMMEND, session(event_time_ms=1e30), 400, "invalid_field"),
+    (
+        "28 an event of 2096", "/v1/events",
+        {"events": [{"user_id": "u", "item_id": "i", "type": "click", "event_time_ms": 4 * 10**12}]},
+        400, "invalid_field",
+    ),
+    (
+        "28 an item of 2096", "/v1/items",
+        {"items": [{"item_id": "a", "event_time_ms": 4 * 10**12}]}, 400, "invalid_field",
+    ),
     ("29 a date as text", RECOMMEND, session(event_time_ms="2024-01-01T00:00:00"), 400, "invalid_field"),
     ("30 unknown type", RECOMMEND, session(type="stare"), 400, "unknown_event_type"),
     (
