@@ -38,7 +38,10 @@ def _known() -> Iterator[Field]:
     for each in sorted(events_pb2.Event.DESCRIPTOR.fields, key=lambda field: field.number):
         names = next(names for names in (_LISTS, TEXTS, _NUMBERS) if each.name in names)
         wire, kind = (2, PIECE) if names is _LISTS else _KINDS[each.type]
-        yield Field(each.number << 3 | wire, kind, names.index(each.name))
+        tag = each.number << 3 | wire
+        if tag > 0x7F:
+            raise ValueError(f"{each.name} has a tag of two bytes; only fields up to 15 are read here")
+        yield Field(tag, kind, names.index(each.name))
 
 
 _FIELDS = tuple(_known())

@@ -15,6 +15,8 @@ from snowmelt.chaos.rig import MODULE, Rig, Running, until
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.errors import ExitCode
 
+GAVE_UP, WENT_BACK = "what was read comes again", "going back to the sink's offsets"
+"""What a lane logs that ends with something unwritten, and where its write was refused."""
 _LET_GO = re.compile(r"let go of (\d+) partitions in ([\d.]+) s")
 END_S = 30.0
 
@@ -118,9 +120,9 @@ class Group:
             took = [float(seconds) for _, seconds in _LET_GO.findall(text)]
             report.let_go += len(took)
             report.let_go_max_s = max([report.let_go_max_s, *took])
-            report.given_up += text.count("what was read comes again")
+            report.given_up += text.count(GAVE_UP)
             refused = Counter(report.refused)
-            refused[self.lane] += text.count("going back to the sink's offsets")
+            refused[self.lane] += text.count(WENT_BACK)
             report.refused = dict(refused)
 
 
