@@ -10,7 +10,7 @@ PROTOS := $(shell cd protos 2>/dev/null && find snowmelt -name '*.proto' | sort)
 STUBS = $(BIN)/python -m grpc_tools.protoc -Iprotos \
   --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 
-.PHONY: help up down test drills lint bench clean lock stubs install install-dev
+.PHONY: help up down test test-live test-calm drills lint bench clean lock stubs install install-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +38,16 @@ down: ## drain both lanes, then stop everything
 	@$(BIN)/snowmelt down
 
 test: $(VENV)/.installed-dev ## the whole suite, but for what `make drills` runs
-	$(BIN)/python -m pytest
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-live test-calm
+
+# Needs a core and no clock: it runs beside the rest, gives way to it, and is shown when it is done.
+CALM := $(addprefix tests/,architecture blending cli datasets docs evaluation feast features lake ranking releases training)
+
+test-live: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(CALM))
+
+test-calm: $(VENV)/.installed-dev
+	@said=$$(nice -n 10 $(BIN)/python -m pytest $(CALM) 2>&1); code=$$?; echo "$(CALM):"; echo "$$said"; exit $$code
 
 drills: $(VENV)/.installed-dev ## the tests that `make test` leaves out as they take long
 	$(BIN)/python -m pytest -m long

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from snowmelt.chaos.rig import free_port
 from snowmelt.client import AdminClient, Client, token_of
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.features.defaults import default_views
@@ -19,12 +20,6 @@ from tests.fixtures.redis import RedisServer
 from tests.gateway.house import ITEMS, House, eventually
 
 DOORS = ("GRPC", "REST", "ADMIN", "ADMIN_GRPC", "OPS")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

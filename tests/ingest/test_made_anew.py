@@ -6,7 +6,7 @@ import pytest
 
 from snowmelt.runtime.kafka.identity import RemadeError
 from tests.ingest.fakes import A, B, until
-from tests.ingest.test_intake import Pipeline
+from tests.ingest.pipeline import Pipeline
 
 
 class OtherTopic:

@@ -3,7 +3,7 @@
 import pytest
 
 from services.ingest.memory import BASE_MBYTES, COPIES, LEAST_BYTES, MIB, buffer_bytes, needed_mbytes
-from tests.ingest.test_intake import Pipeline
+from tests.ingest.pipeline import Pipeline
 
 
 def test_more_ids_leave_less_to_read_ahead_and_never_nothing() -> None:

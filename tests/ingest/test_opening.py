@@ -7,7 +7,7 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.runtime.kafka.admin import Watermarks
 from snowmelt.runtime.kafka.consumer import Place
 from tests.ingest.fakes import A, B, until
-from tests.ingest.test_intake import Pipeline
+from tests.ingest.pipeline import Pipeline
 
 
 def test_one_place_that_cannot_be_opened_keeps_no_other_shut() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,18 +14,13 @@ import numpy as np
 import pytest
 
 from snowmelt.api.ranker.v1 import ranker_pb2, ranker_pb2_grpc
+from snowmelt.chaos.rig import free_port
 from snowmelt.runtime.auth import Role, Tokens
 from snowmelt.runtime.grpc_client import Remote
 from tests.ranking.test_service import VIEWS, items, published, request
 
 __all__ = ["items", "published"]
 pytestmark = pytest.mark.redis
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def status(ops: int) -> int:
