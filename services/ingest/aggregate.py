@@ -1,4 +1,4 @@
-"""The feature lane: a batch folded by every view, then one fenced write a (partition, bucket)."""
+"""The feature lane: a batch folded by every view, then one fenced write a bucket, of several partitions together."""
 
 import dataclasses
 from collections import defaultdict
@@ -21,8 +21,11 @@ from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledView, CompiledViews, Folded
 from snowmelt.features.words import Words
 from snowmelt.featurestore.fences import Partition
-from snowmelt.featurestore.store import BucketWrite, Counters, StateStore
+from snowmelt.featurestore.store import BucketWrite, Counters, PartitionRange, StateStore
 from snowmelt.runtime.kafka.consumer import Place
+
+CALL_ROWS = 8_192
+"""Rows of a topic that go into one write of each bucket: Redis serves nobody else meanwhile."""
 
 Deltas = dict[int, list[tuple[int, str, bytes]]]
 
@@ -85,14 +88,14 @@ class StateSink:
         whole), and SnowmeltError UNAVAILABLE. The batch before may still be on its way while this one is folded: it
         moves no fence beyond its own end, so what is left out of the fold does not depend on it.
         """
-        deltas = self._deltas(batch, kept)
+        groups = self._folded(batch, kept)
         offsets, partitions = kept["offset"].to_numpy(), kept["partition"].to_numpy()
 
         def write() -> None:
-            writes = []
-            for place, end in batch.ends.items():
-                counters = self._counters(place, batch, decoded, offsets[partitions == place[1]])
-                writes += self._writes(place, end, deltas[place], counters)
+            writes: list[BucketWrite] = []
+            for places, deltas in groups:
+                counters = {p: self._counters(p, batch, decoded, offsets[partitions == p[1]]) for p in places}
+                writes += self._writes({place: batch.ends[place] for place in places}, deltas, counters)
             with self._crash.around("redis"):
                 self.apply(writes)
             self._ends.update(batch.ends)
@@ -102,10 +105,12 @@ class StateSink:
     def apply(self, writes: Sequence[BucketWrite]) -> None:
         """Sends writes and keeps the fences that come back."""
         moved = set()
-        for write, fence in zip(writes, self.store.apply(writes), strict=True):
-            self._fences[write.topic, write.partition][write.bucket] = fence
-            if fence != write.to_offset:
-                moved.add((write.topic, write.partition))
+        for write, fences in zip(writes, self.store.apply(writes), strict=True):
+            for each, fence in zip(write.ranges, fences, strict=True):
+                place = (each.partition.topic, each.partition.partition)
+                self._fences[place][write.bucket] = fence
+                if fence != each.to_offset:
+                    moved.add(place)
         if moved:
             for place in moved:  # until it begins again its end says nothing of what these buckets hold: no beat
                 self._ends.pop(place, None)
@@ -113,13 +118,16 @@ class StateSink:
 
     def beat(self, places: Sequence[Place]) -> None:
         """Moves the fences of idle buckets of these places to the end of what was read."""
+        ends = {place: self._ends[place] for place in places if place in self._ends}
         writes = []
-        for place, end in [(place, self._ends[place]) for place in places if place in self._ends]:
-            writes += [
-                BucketWrite(bucket, self._incarnations[place[0]], *place, fence, end)
-                for bucket, fence in enumerate(self._fences[place])
-                if fence < end and bucket != _counting(place)
+        for bucket in range(BUCKETS):
+            idle = [
+                self._range(place, bucket, end)
+                for place, end in ends.items()
+                if self._fences[place][bucket] < end and bucket != _counting(place)
             ]
+            if idle:
+                writes.append(BucketWrite(bucket, idle))
         if writes:
             with self._crash.around("beat"):
                 self.apply(writes)
@@ -164,24 +172,27 @@ class StateSink:
             return Rows.from_arrow_impressions(table, self.views)
         return Rows.from_arrow_catalog(table)
 
-    def _deltas(self, batch: Batch, table: pa.Table) -> dict[Place, Deltas]:
-        """By place and bucket. All partitions are folded at once: small batches cost by the fold, not by the row."""
-        found: dict[Place, Deltas] = {place: defaultdict(list) for place in batch.ends}
-        if not len(table):
-            return found
+    def _folded(self, batch: Batch, table: pa.Table) -> list[tuple[list[Place], Deltas]]:
+        """Partitions that are written together, and their deltas by bucket.
+
+        All are folded at once: small batches cost by the fold and by the call, not by the row.
+        """
+        numbers = np.array(sorted(number for _, number in batch.ends), np.int64)
+        which = np.searchsorted(numbers, _partitions(batch.topic, table))
+        group = _groups(np.bincount(which, minlength=len(numbers)))
+        deltas: list[Deltas] = [defaultdict(list) for _ in range(int(group[-1]) + 1)]
         rows = self._rows(batch.topic, table)
-        if not len(rows):  # slates that show nothing
-            return found
-        numbers, which = np.unique(_partitions(batch.topic, table), return_inverse=True)
-        fences = np.array([self._fences[batch.topic, number] for number in numbers.tolist()], np.int64)
-        replayed = (fences.max(axis=1)[which] > rows.offsets).any()
-        rows = dataclasses.replace(rows, tenant_words=_by_partition(rows.tenant_words, len(numbers), which))
-        for index, view in enumerate(self.views.views.values()):
-            if batch.topic in view.topics:
-                folded = view.fold(self._unapplied(view, rows, fences[which]) if replayed else rows)
-                for number, bucket, some in _by_bucket(index, folded, numbers):
-                    found[batch.topic, number][bucket] += some
-        return found
+        if len(rows):
+            fences = np.array([self._fences[batch.topic, number] for number in numbers.tolist()], np.int64)
+            replayed = (fences.max(axis=1)[which] > rows.offsets).any()
+            rows = dataclasses.replace(rows, tenant_words=_apart(rows.tenant_words, len(deltas), group[which]))
+            for index, view in enumerate(self.views.views.values()):
+                if batch.topic in view.topics:
+                    folded = view.fold(self._unapplied(view, rows, fences[which]) if replayed else rows)
+                    for number, bucket, some in _by_bucket(index, folded, len(deltas)):
+                        deltas[number][bucket] += some
+        places = [[(batch.topic, n) for n in numbers[group == number].tolist()] for number in range(len(deltas))]
+        return list(zip(places, deltas, strict=True))
 
     def _unapplied(self, view: CompiledView, rows: Rows, fences: I64) -> Rows:
         """Those at or beyond the fence of their entity's bucket; ``fences`` is int64[n, 16]."""
@@ -197,41 +208,51 @@ class StateSink:
         applied = int((kept >= fence).sum())
         return Counters(applied, valid - applied, int(mine.sum()) - valid)
 
-    def _writes(self, place: Place, end: int, deltas: Deltas, counters: Counters) -> list[BucketWrite]:
-        counting, fences = _counting(place), self._fences[place]
-        return [
-            BucketWrite(
-                bucket,
-                self._incarnations[place[0]],
-                *place,
-                fences[bucket],
-                end,
-                deltas.get(bucket, ()),
-                counters if bucket == counting else Counters(),
-            )
-            for bucket in sorted({*deltas, counting})
-            if fences[bucket] < end
-        ]
+    def _writes(
+        self, ends: Mapping[Place, int], deltas: Deltas, counters: Mapping[Place, Counters]
+    ) -> Iterator[BucketWrite]:
+        for bucket in sorted({*deltas, *map(_counting, ends)}):
+            ranges = [
+                self._range(place, bucket, end, counters[place] if bucket == _counting(place) else Counters())
+                for place, end in ends.items()
+                if self._fences[place][bucket] < end
+            ]
+            if ranges:
+                yield BucketWrite(bucket, ranges, deltas.get(bucket, ()))
+
+    def _range(self, place: Place, bucket: int, end: int, counters: Counters | None = None) -> PartitionRange:
+        partition = Partition(self._incarnations[place[0]], *place)
+        return PartitionRange(partition, self._fences[place][bucket], end, counters or Counters())
 
 
-def _by_partition(tenants: Words, partitions: int, which: I64) -> Words:
-    """The tenants with a word of their own in each partition, so that a fold keeps the partitions apart."""
-    return Words(which * len(tenants.values) + tenants.codes, tenants.values * partitions)
+def _groups(rows: I64) -> I64:
+    """int64[n]: which partitions go together, in order, by how many rows each has: ``CALL_ROWS`` at most or one."""
+    found, group, size = np.zeros(len(rows), np.int64), 0, 0
+    for i, count in enumerate(rows.tolist()):
+        if size and size + count > CALL_ROWS:
+            group, size = group + 1, 0
+        found[i], size = group, size + count
+    return found
 
 
-def _by_bucket(view: int, folded: Folded, numbers: I64) -> Iterator[tuple[int, int, list[tuple[int, str, bytes]]]]:
-    """Partition, bucket and deltas, of each partition and bucket that has some."""
+def _apart(tenants: Words, groups: int, which: I64) -> Words:
+    """The tenants with a word of their own in each group, so that a fold keeps the groups apart."""
+    return Words(which * len(tenants.values) + tenants.codes, tenants.values * groups)
+
+
+def _by_bucket(view: int, folded: Folded, groups: int) -> Iterator[tuple[int, int, list[tuple[int, str, bytes]]]]:
+    """Group, bucket and deltas, of each group and bucket that has some."""
     if not len(folded):
         return
     named = folded.named
-    partition = named.tenant_codes // (len(named.tenants) // len(numbers))
-    place = partition * BUCKETS + (named.keys % np.uint64(BUCKETS)).astype(np.int64)
+    group = named.tenant_codes // (len(named.tenants) // groups)
+    place = group * BUCKETS + (named.keys % np.uint64(BUCKETS)).astype(np.int64)
     order = np.argsort(place, kind="stable")
     deltas = list(zip(repeat(view), named.names, folded.states))
     deltas = list(map(deltas.__getitem__, order.tolist()))
     places, begins = np.unique(place[order], return_index=True)
     for each, begin, end in zip(places.tolist(), begins.tolist(), [*begins.tolist()[1:], len(deltas)], strict=True):
-        yield int(numbers[each // BUCKETS]), each % BUCKETS, deltas[begin:end]
+        yield each // BUCKETS, each % BUCKETS, deltas[begin:end]
 
 
 def _partitions(topic: str, table: pa.Table) -> I64:

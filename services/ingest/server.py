@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from services.ingest.adapters.accepted import AcceptedBad
 from services.ingest.adapters.history import LakeThenKafka
-from services.ingest.aggregate import StateSink
+from services.ingest.aggregate import CALL_ROWS, StateSink
 from services.ingest.buffer import Buffer
 from services.ingest.config import IngestSettings
 from services.ingest.copies import Copies
@@ -42,8 +42,8 @@ from snowmelt.runtime.validation import require_upb
 
 _LOG = logging.getLogger(__name__)
 
-FEATURE_ROWS, FEATURE_PLACE_ROWS = 60_000, 8_192
-"""Of one write, and of one partition in it: Redis serves nobody else during one of the 16 calls that these take."""
+FEATURE_ROWS = 60_000
+"""Of one write."""
 
 ASK_S = 2.0
 """How long a running lane waits for an answer of the brokers, before it asks others: a node may be gone."""
@@ -172,7 +172,7 @@ def _intake(settings: IngestSettings, consumer: Consumer, lane: Lane) -> Intake:
         consumer,
         Admin(settings.kafka_bootstrap, ASK_S).marks,
         lane,
-        Buffer(buffer_bytes(settings.memory_mbytes, 0), settings.flush_rows if lake else FEATURE_PLACE_ROWS),
+        Buffer(buffer_bytes(settings.memory_mbytes, 0), settings.flush_rows if lake else CALL_ROWS),
         memory_mbytes=settings.memory_mbytes,
         accepted_gaps=settings.accepted_gaps(),
         accepted_topics=settings.accepted_topics(),

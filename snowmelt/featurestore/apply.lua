@@ -1,23 +1,36 @@
 -- One fenced write into one bucket: all of it, or nothing.
 --
 -- KEYS: 1 fence hash, 2 sequence, then per view its change log, then per delta the key of its state (views in order).
--- ARGV: 1 fence field, 2 from, 3 to, 4 applied, 5 duplicates, 6 dead, 7 epoch, 8 number of views,
---       then per view: section spec (merge.lua), length of the key before the entity, number of deltas; then the deltas.
--- Returns the stored next offset: `to` where the write was applied.
+-- ARGV: 1 epoch, 2 number of ranges, then per range: fence field, from, to, applied, duplicates, dead;
+--       then the number of views, per view: section spec (merge.lua), length of the key before the entity, number of
+--       deltas; then the deltas.
+-- Returns the stored next offset of each range: `to` of all where the write was applied; nothing of it is where one
+-- of them does not begin at its fence.
 --
 -- Everything is merged before anything is written: Redis does not roll back a script that fails half-way.
 
 local call, args = redis.call, unpack
-local field, from, to = ARGV[1], ARGV[2], ARGV[3]
-local fence = call('HGET', KEYS[1], field) or '0'
-if fence ~= from then return tonumber(fence) end
+local ranges = tonumber(ARGV[2])
+local fields = {}
+for i = 1, ranges do
+  fields[i] = ARGV[6 * i - 3]
+end
+local fences, refused = call('HMGET', KEYS[1], args(fields)), false
+for i = 1, ranges do
+  local fence = fences[i] or '0'
+  refused = refused or fence ~= ARGV[6 * i - 2]
+  fences[i] = tonumber(fence)
+end
+if refused then return fences end
 
-local views = tonumber(ARGV[8])
-local first_delta = 9 + 3 * views
+local head = 3 + 6 * ranges
+local views = tonumber(ARGV[head])
+local first_delta = head + 3 * views + 1
 local key, delta = 3 + views, first_delta
 local writes, w, changes = {}, 0, {}
 for view = 1, views do
-  local spec, prefix, count = ARGV[6 + 3 * view], tonumber(ARGV[7 + 3 * view]), tonumber(ARGV[8 + 3 * view])
+  local at = head + 3 * view - 2
+  local spec, prefix, count = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local kinds, parameters = parse(spec)
   local entities = {}
   for start = key, key + count - 1, 1000 do
@@ -41,7 +54,7 @@ for start = 1, w, 1000 do
 end
 if w > 0 then
   local sequence = string.format('%.0f', call('INCR', KEYS[2]))
-  if sequence == '1' then call('HSET', KEYS[1], '!epoch', ARGV[7]) end
+  if sequence == '1' then call('HSET', KEYS[1], '!epoch', ARGV[1]) end
   for view = 1, views do
     local entities = changes[view]
     local members, m = {}, 0
@@ -56,8 +69,14 @@ if w > 0 then
     end
   end
 end
-call('HSET', KEYS[1], field, to)
-for i, name in ipairs({ '!applied', '!duplicates', '!dead' }) do
-  if ARGV[3 + i] ~= '0' then call('HINCRBY', KEYS[1], field .. name, ARGV[3 + i]) end
+local ends = {}
+for i = 1, ranges do
+  local at = 6 * i - 3
+  ends[2 * i - 1], ends[2 * i] = ARGV[at], ARGV[at + 2]
+  fences[i] = tonumber(ARGV[at + 2])
+  for k, name in ipairs({ '!applied', '!duplicates', '!dead' }) do
+    if ARGV[at + 2 + k] ~= '0' then call('HINCRBY', KEYS[1], ARGV[at] .. name, ARGV[at + 2 + k]) end
+  end
 end
-return tonumber(to)
+call('HSET', KEYS[1], args(ends))
+return fences

@@ -23,8 +23,9 @@ from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket, item_
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.feast_pins import pinned
+from snowmelt.featurestore.fences import Partition
 from snowmelt.featurestore.item_replica import ItemReplica
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import BucketWrite, PartitionRange, StateStore
 
 VIEW = "item_stats"
 FEATURES = [
@@ -182,8 +183,9 @@ def _write_view(store: StateStore, view: str, rows: Rows) -> list[str]:
         deltas[entity_bucket(DEFAULT_TENANT, entity)].append((index, entity, state))
     for bucket, own in enumerate(deltas):
         for start in range(0, len(own), 100):
-            place = (start, min(start + 100, len(own)))
-            store.apply([BucketWrite(bucket, "bench", rows.topic, 0, *place, own[place[0] : place[1]])])
+            end = min(start + 100, len(own))
+            ranges = [PartitionRange(Partition("bench", rows.topic, 0), start, end)]
+            store.apply([BucketWrite(bucket, ranges, own[start:end])])
     return folded.entities
 
 

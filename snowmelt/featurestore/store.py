@@ -35,22 +35,30 @@ class Counters:
 
 
 @dataclass(frozen=True)
-class BucketWrite:
-    """The deltas of one partition's records [from_offset, to_offset) for one bucket.
+class PartitionRange:
+    """A partition's records [from_offset, to_offset), as far as they concern one bucket.
 
     Attributes:
         from_offset: the bucket's fence as the writer knows it; 0 where the bucket never had one.
+    """
+
+    partition: Partition
+    from_offset: int
+    to_offset: int
+    counters: Counters = field(default_factory=Counters)
+
+
+@dataclass(frozen=True)
+class BucketWrite:
+    """What some ranges, each of another partition, come to in one bucket.
+
+    Attributes:
         deltas: (index of the view in the compiled views, entity, folded state), an entity once a view.
     """
 
     bucket: int
-    incarnation: str
-    topic: str
-    partition: int
-    from_offset: int
-    to_offset: int
+    ranges: Sequence[PartitionRange]
     deltas: Sequence[tuple[int, str, bytes]] = ()
-    counters: Counters = field(default_factory=Counters)
 
 
 class StateStore:
@@ -123,18 +131,18 @@ class StateStore:
         asked = Partition(incarnation, topic, partition)
         return self.fence_table.of([asked])[asked]
 
-    def apply(self, batches: Sequence[BucketWrite]) -> list[int]:
-        """Applies each write whose ``from_offset`` is the bucket's fence, all of it or nothing of it.
+    def apply(self, writes: Sequence[BucketWrite]) -> list[list[int]]:
+        """Applies each write of which every range begins at its fence, all of it or nothing of it.
 
-        Returns the fence of each bucket afterwards: ``to_offset`` where the write is in; else what is stored, above
-        ``from_offset`` where the range was applied before, below it where records are missing. Sending a write again
-        is safe, also after an answer was lost.
+        Returns the fences of each write's ranges afterwards: each ``to_offset`` where the write is in; else what is
+        stored, above ``from_offset`` where the range was applied before, below it where records are missing, and at it
+        where another range was refused. Sending a write again is safe, also after an answer was lost.
 
         Raises:
             SnowmeltError: UNAVAILABLE; INTERNAL where a state cannot be merged.
         """
         epoch = uuid.uuid4().hex
-        commands = [self._command(batch, epoch) for batch in batches]
+        commands = [self._command(write, epoch) for write in writes]
         with redis_errors():
             try:
                 return self._send(commands)
@@ -142,7 +150,7 @@ class StateStore:
                 self._sha = ""
                 return self._send(commands)
 
-    def _send(self, commands: list[tuple[int, list[bytes | str | int]]]) -> list[int]:
+    def _send(self, commands: list[tuple[int, list[bytes | str | int]]]) -> list[list[int]]:
         if not self._sha:
             self._sha = str(self.client.script_load(self._script))
         pipeline = self.client.pipeline(transaction=False)
@@ -157,6 +165,11 @@ class StateStore:
     def _command(self, write: BucketWrite, epoch: str) -> tuple[int, list[bytes | str | int]]:
         place = (self.tenant, write.bucket, self.generation)
         keys: list[bytes | str | int] = [names.fence(*place), names.sequence(*place)]
+        ranges: list[bytes | str | int] = []
+        for each in write.ranges:
+            counters = each.counters
+            ranges += (each.partition.field, each.from_offset, each.to_offset)
+            ranges += (counters.applied, counters.duplicates, counters.dead)
         heads: list[bytes | str | int] = []
         states: list[bytes | str | int] = []
         deltas: list[bytes | str | int] = []
@@ -164,7 +177,7 @@ class StateStore:
         for view, some in groupby(sorted(write.deltas, key=itemgetter(0)), key=itemgetter(0)):
             _, entities, own = zip(*some, strict=True)
             if len(set(entities)) != len(entities):
-                raise ValueError(f"an entity comes twice in a write of {write.topic}/{write.partition}")
+                raise ValueError(f"an entity comes twice in a write into bucket {write.bucket}")
             prefix = names.state_prefix(*place, self._view_names[view])
             keys.append(names.changes(*place, self._view_names[view]))
             heads += (self._specs[view], len(prefix.encode()), len(entities))
@@ -172,10 +185,7 @@ class StateStore:
             deltas += own
             views += 1
         keys += states
-        field_name = names.fence_field(write.incarnation, write.topic, write.partition)
-        counters = write.counters
-        head = (field_name, write.from_offset, write.to_offset, counters.applied, counters.duplicates, counters.dead)
-        return len(keys), [*keys, *head, epoch, views, *heads, *deltas]
+        return len(keys), [*keys, epoch, len(write.ranges), *ranges, views, *heads, *deltas]
 
     def read(self, view: str, entities: Sequence[str]) -> list[bytes | None]:
         """n packed states of a view, in order; None where an entity has none.

@@ -15,6 +15,7 @@ from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import BucketWrite, StateStore
 from snowmelt.runtime.kafka.consumer import Place
 from snowmelt.runtime.lifecycle import run as run_process
+from tests.chaos.broken_sink import stored_fence
 
 
 class FenceIgnored(StateSink):
@@ -31,15 +32,18 @@ class FenceIgnored(StateSink):
         return found
 
     def apply(self, writes: Sequence[BucketWrite]) -> None:
+        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
         through = []
         for write in writes:
-            stored = self.store.fences(write.incarnation, write.topic, write.partition)[write.bucket] or 0
-            through.append(dataclasses.replace(write, from_offset=stored, to_offset=max(write.to_offset, stored)))
-            self._fences[write.topic, write.partition][write.bucket] = write.to_offset
+            ranges = []
+            for each in write.ranges:
+                (topic, partition), end = (each.partition.topic, each.partition.partition), each.to_offset
+                stored = stored_fence(self.store, each, write.bucket)
+                ranges.append(dataclasses.replace(each, from_offset=stored, to_offset=max(end, stored)))
+                self._fences[topic, partition][write.bucket] = known[f"{topic}/{partition}"] = end
+            through.append(dataclasses.replace(write, ranges=ranges))
         self.store.apply(through)
         self._crash.passing("after_redis")
-        known = json.loads(self.memory.read_text()) if self.memory.exists() else {}
-        known |= {f"{write.topic}/{write.partition}": write.to_offset for write in writes}
         self.memory.write_text(json.dumps(known))
 
     def fallen(self, places: Sequence[Place]) -> set[Place]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from services.ingest.aggregate import StateSink
 from snowmelt.featurestore.store import BucketWrite
 from snowmelt.runtime.kafka.consumer import Place
-from tests.chaos.broken_sink import run_features
+from tests.chaos.broken_sink import run_features, stored_fence
 
 
 class GapRuleOff(StateSink):
@@ -24,8 +24,10 @@ class GapRuleOff(StateSink):
         super().apply([self._without_gap(write) for write in writes if not write.bucket % 2])
 
     def _without_gap(self, write: BucketWrite) -> BucketWrite:
-        stored = self.store.fences(write.incarnation, write.topic, write.partition)[write.bucket] or 0
-        return dataclasses.replace(write, from_offset=stored)
+        ranges = [
+            dataclasses.replace(each, from_offset=stored_fence(self.store, each, write.bucket)) for each in write.ranges
+        ]
+        return dataclasses.replace(write, ranges=ranges)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,13 @@ from services.ingest.config import IngestSettings
 from services.ingest.crash import CrashPoints
 from services.ingest.server import run
 from snowmelt.features.views import CompiledViews
-from snowmelt.featurestore.store import StateStore
+from snowmelt.featurestore.store import PartitionRange, StateStore
 from snowmelt.runtime.lifecycle import run as run_process
+
+
+def stored_fence(store: StateStore, each: PartitionRange, bucket: int) -> int:
+    """Where the bucket is, whatever a writer believes."""
+    return store.fence_table.of([each.partition])[each.partition][bucket] or 0
 
 
 def run_features(name: str, sink: type[StateSink]) -> None:

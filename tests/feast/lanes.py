@@ -12,10 +12,11 @@ from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
 from snowmelt.contracts.topics import CATALOG, EVENTS, IMPRESSIONS
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledViews
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import StateStore
 from snowmelt.lake.appending import Range
 from snowmelt.lake.lake import Lake
 from snowmelt.lake.schemas import TABLES
+from tests.fixtures.writes import fences_after, one_range
 
 INCARNATION = "test"
 START_MS = 1_750_000_000_000
@@ -136,8 +137,8 @@ class Lanes:
             for tenant, entity, state in zip(folded.tenants, folded.entities, folded.states, strict=True):
                 deltas[entity_bucket(tenant, entity)].append((index, entity, state))
         start, end = self._next[topic], self._next[topic] + records
-        writes = [BucketWrite(b, INCARNATION, topic, 0, start, end, deltas[b]) for b in range(BUCKETS)]
-        assert self.store.apply(writes) == [end] * BUCKETS
+        writes = [one_range(b, INCARNATION, topic, 0, start, end, deltas[b]) for b in range(BUCKETS)]
+        assert fences_after(self.store, *writes) == [end] * BUCKETS
 
 
 def event_table(events: Sequence[events_pb2.Event], first_offset: int) -> pa.Table:

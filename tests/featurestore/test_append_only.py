@@ -12,6 +12,7 @@ from snowmelt.featurestore.connection import connect
 from snowmelt.featurestore.store import StateStore
 from tests.featurestore.test_store import VIEWS, state, tiles, write
 from tests.fixtures.redis import RedisServer
+from tests.fixtures.writes import fences_after
 
 WITHIN_LAST_COMMAND_BYTES = 20
 
@@ -31,7 +32,7 @@ def test_a_torn_transaction_stays_away_after_a_second_crash(redis_server: Callab
     server.kill()
     server.start()
     assert store.read("item_stats", ["a", "b"]) == [None, one]
-    assert store.apply([write("a", 0, 1, one)]) == [1]
+    assert fences_after(store, write("a", 0, 1, one)) == [1]
     assert store.read("item_stats", ["a"]) == [one]
 
 

@@ -12,9 +12,10 @@ from snowmelt.contracts.ids import BUCKETS
 from snowmelt.features.defaults import default_views
 from snowmelt.featurestore.connection import check_server
 from snowmelt.featurestore.fences import Partition
-from snowmelt.featurestore.store import BucketWrite, Counters, StateStore
+from snowmelt.featurestore.store import Counters, StateStore
 from snowmelt.runtime.config import ConfigError
 from tests.fixtures.redis import RedisServer
+from tests.fixtures.writes import fences_after, one_range
 
 VIEWS = default_views()
 
@@ -126,14 +127,14 @@ def test_a_write_whose_answer_was_lost_is_in_once(server: RedisServer) -> None:
     applied = 0
     for round_ in range(5):
         writes = [
-            BucketWrite(b, place.incarnation, place.topic, 0, applied, applied + 7, [(seen, f"i{b}", delta)],
+            one_range(b, place.incarnation, place.topic, 0, applied, applied + 7, [(seen, f"i{b}", delta)],
                         Counters(7) if b == 0 else Counters())
             for b in range(BUCKETS)
         ]  # fmt: skip
         if round_:
             relay.swallow.set()
         applied += 7
-        assert store.apply(writes) == [applied] * BUCKETS
+        assert fences_after(store, *writes) == [applied] * BUCKETS
     assert relay.swallowed == 4
     counters = store.fence_table.counters()[place.topic]
     assert counters.applied == applied

@@ -12,7 +12,8 @@ from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
 from snowmelt.featurestore.feast_finish import Finisher
 from snowmelt.featurestore.generations import generation_name
-from snowmelt.featurestore.store import READ_KEYS_MAX, BucketWrite, StateStore
+from snowmelt.featurestore.store import READ_KEYS_MAX, StateStore
+from tests.fixtures.writes import one_range
 
 VIEWS = default_views()
 VIEW = "item_stats"
@@ -36,7 +37,7 @@ def write(store: StateStore, clicks: dict[str, int]) -> None:
     place, deltas = list(VIEWS.views).index(VIEW), dict[int, list[tuple[int, str, bytes]]]()
     for entity, state in zip(folded.entities, folded.states, strict=True):
         deltas.setdefault(entity_bucket(DEFAULT_TENANT, entity), []).append((place, entity, state))
-    store.apply([BucketWrite(b, "inc", "snowmelt.events", 0, 0, 1, own) for b, own in deltas.items()])
+    store.apply([one_range(b, "inc", "snowmelt.events", 0, 0, 1, own) for b, own in deltas.items()])
 
 
 def test_more_entities_than_one_command_takes(redis_url: str, finisher: Finisher) -> None:

@@ -14,8 +14,9 @@ from snowmelt.features.rows import Rows
 from snowmelt.featurestore.change_feed import ChangeFeed
 from snowmelt.featurestore.generations import generation_name
 from snowmelt.featurestore.item_replica import CONTENT_VIEW, STATISTICS_VIEW, ItemReplica
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import StateStore
 from tests.fixtures.redis import RedisServer
+from tests.fixtures.writes import one_range
 
 VIEWS = default_views()
 ITEMS = [f"i{n}" for n in range(40)]
@@ -38,7 +39,7 @@ class Shop:
                 writes.setdefault(entity_bucket(DEFAULT_TENANT, entity), []).append((place, entity, state))
         self.offset += 1
         topic = f"{rows.topic}-{self.offset}"
-        self.store.apply([BucketWrite(b, "inc", topic, 0, 0, 1, deltas) for b, deltas in writes.items()])
+        self.store.apply([one_range(b, "inc", topic, 0, 0, 1, deltas) for b, deltas in writes.items()])
 
     def upsert(self, items: list[str], title: str) -> None:
         upserts = [

@@ -13,7 +13,8 @@ from snowmelt.contracts.topics import CATALOG, EVENTS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledView
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import StateStore
+from tests.fixtures.writes import fences_after, one_range
 
 HOUR_MS = 3_600_000
 START_MS = 1_700_000_000_000
@@ -83,8 +84,8 @@ def write_all(store: StateStore, view: CompiledView, folds: list[dict[str, bytes
         for entity, delta in fold.items():
             bucket = entity_bucket(DEFAULT_TENANT, mark + entity)
             start, fences[entity] = fences.get(entity, 0), offset
-            writes.append(BucketWrite(bucket, mark, entity, 0, start, offset, [(index, mark + entity, delta)]))
-    assert store.apply(writes) == [write.to_offset for write in writes]
+            writes.append(one_range(bucket, mark, entity, 0, start, offset, [(index, mark + entity, delta)]))
+    assert fences_after(store, *writes) == [write.ranges[0].to_offset for write in writes]
     entities = sorted(fences)
     states = store.read(view.name, [mark + entity for entity in entities])
     return {e: s for e, s in zip(entities, states, strict=True) if s is not None}

@@ -12,9 +12,10 @@ import pytest
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
 from snowmelt.featurestore.generations import generation_name
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import StateStore
 from snowmelt.featurestore.user_states import AsyncUserStates
 from tests.fixtures.redis import RedisServer
+from tests.fixtures.writes import fences_after, one_range
 
 
 def _views(sign: str) -> SimpleNamespace:
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.anyio
 def put(store: StateStore, entity: str, profile: bytes, seen: bytes) -> None:
     bucket = entity_bucket(DEFAULT_TENANT, entity)
     deltas = [(0, entity, profile), (1, entity, seen)]
-    assert store.apply([BucketWrite(bucket, "inc", "t", 0, 0, 1, deltas)]) == [1]
+    assert fences_after(store, one_range(bucket, "inc", "t", 0, 0, 1, deltas)) == [1]
 
 
 async def test_both_views_come_in_one_answer(redis_url: str) -> None:

@@ -26,10 +26,11 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import StateStore
 from snowmelt.runtime import telemetry
 from snowmelt.runtime.auth import Policy, Role, Tokens
 from snowmelt.runtime.grpc_server import GrpcServer, Servicer, serve
+from tests.fixtures.writes import fences_after, one_range
 
 T = TypeVar("T")
 
@@ -217,7 +218,7 @@ class House:
         for bucket, deltas in writes.items():
             self._offsets += 1
             topic = f"{rows.topic}-{self._offsets}"
-            assert self.store.apply([BucketWrite(bucket, "test", topic, 0, 0, 1, deltas)]) == [1]
+            assert fences_after(self.store, one_range(bucket, "test", topic, 0, 0, 1, deltas)) == [1]
 
     def upsert(self, items: Sequence[str], **content: Any) -> None:
         """Puts items into the online store's catalogue."""

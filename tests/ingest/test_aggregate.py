@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from services.ingest import aggregate
 from services.ingest.aggregate import StateSink
 from services.ingest.batch import batch_of
 from services.ingest.crash import CrashPoints
@@ -78,11 +79,18 @@ def expected(view: str, topic: str, records: list[Records]) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.parametrize("call_rows", [1, 2 * EACH, 100 * EACH])
 @pytest.mark.parametrize("killed", [False, True])
 @pytest.mark.parametrize(("topic", "make"), [(topics.EVENTS, an_event), (topics.IMPRESSIONS, a_slate)])
 def test_partitions_are_kept_apart_and_each_record_counts_once(
-    redis_url: str, topic: str, make: Callable[[int], tuple[bytes, bytes]], killed: bool
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    topic: str,
+    make: Callable[[int], tuple[bytes, bytes]],
+    killed: bool,
+    call_rows: int,
 ) -> None:
+    monkeypatch.setattr(aggregate, "CALL_ROWS", call_rows)
     records = log(topic, make)
     places = [(topic, partition) for partition in range(PARTITIONS)]
     if killed:
@@ -97,6 +105,11 @@ def test_partitions_are_kept_apart_and_each_record_counts_once(
     assert set(lane.begin(places).values()) == {0}
     lane.take(records)
     lane.beat()
+    check(store, topic, records)
+
+
+def check(store: StateStore, topic: str, records: list[Records]) -> None:
+    """The store holds each record once."""
     for view in ("user_profile", "user_seen", "item_stats"):
         if topic not in VIEWS.views[view].topics:
             continue
@@ -106,10 +119,47 @@ def test_partitions_are_kept_apart_and_each_record_counts_once(
         for name, values in theirs.items():
             for one, other in zip(ours[name], values, strict=True):
                 assert one == pytest.approx(other, rel=1e-6), name
-    for place in places:
-        assert store.fences("one", *place) == [EACH] * 16
+    for partition in range(PARTITIONS):
+        assert store.fences("one", topic, partition) == [EACH] * 16
     counters = store.fence_table.counters()[topic]
     assert (counters.applied, counters.duplicates, counters.dead) == (PARTITIONS * EACH, 0, 0)
+
+
+def test_a_partition_that_moved_takes_those_of_its_write_with_it_and_each_record_counts_once(redis_url: str) -> None:
+    records = log(topics.EVENTS, an_event)
+    places: list[Place] = [(topics.EVENTS, partition) for partition in range(PARTITIONS)]
+    store = StateStore(redis_url, VIEWS)
+    lane, other = lane_of(store), lane_of(StateStore(redis_url, VIEWS))
+    lane.begin(places)
+    other.begin([places[1]])
+    other.take([records[1].cut(EACH // 2)[0]])
+    other.settle()
+    lane.take(records)
+    with pytest.raises(MovedError) as moved:
+        lane.settle()
+    assert set(moved.value.places) == set(places)
+    lane.begin(places)
+    lane.take(records)
+    lane.beat()
+    check(store, topics.EVENTS, records)
+
+
+def test_few_records_are_one_write_a_bucket_and_many_one_a_bucket_and_partition(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    places: list[Place] = [(topics.EVENTS, partition) for partition in range(PARTITIONS)]
+    for call_rows in (PARTITIONS * EACH, EACH):
+        monkeypatch.setattr(aggregate, "CALL_ROWS", call_rows)
+        store = StateStore(redis_url, VIEWS)
+        store.client.flushall()
+        lane = lane_of(store)
+        lane.begin(places)
+        monkeypatch.setattr(store, "apply", lambda writes, apply=store.apply: seen.append(len(writes)) or apply(writes))
+        lane.take(log(topics.EVENTS, an_event))
+        lane.settle()
+    assert seen[0] <= 16
+    assert 2 * seen[0] < seen[1] <= PARTITIONS * 16
 
 
 def all_taken(redis_url: str) -> tuple[list[Place], StateStore, Lane]:

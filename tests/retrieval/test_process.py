@@ -19,13 +19,14 @@ from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
 from snowmelt.features.defaults import default_views
 from snowmelt.features.feature_list import FeatureList
 from snowmelt.features.rows import Rows
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import StateStore
 from snowmelt.ranking.artefact import RankerArtefact
 from snowmelt.ranking.trees import TreeParams, Trees
 from snowmelt.releases import Origin, ReleaseStore
 from snowmelt.retrieval import RetrievalTables
 from snowmelt.runtime.auth import Role, Tokens
 from snowmelt.runtime.grpc_client import Remote
+from tests.fixtures.writes import fences_after, one_range
 from tests.retrieval import shop
 
 VIEWS = default_views()
@@ -51,7 +52,9 @@ class Store:
                 deltas.setdefault(entity_bucket(DEFAULT_TENANT, entity), []).append((place, entity, state))
         for bucket, states in deltas.items():
             self.writes += 1
-            assert self.store.apply([BucketWrite(bucket, "t", f"{rows.topic}-{self.writes}", 0, 0, 1, states)]) == [1]
+            assert fences_after(self.store, one_range(bucket, "t", f"{rows.topic}-{self.writes}", 0, 0, 1, states)) == [
+                1
+            ]
 
     def change(self, *changes: CatalogChange) -> None:
         self.apply(Rows.from_catalog(changes, [c.SerializeToString() for c in changes]))
