@@ -25,7 +25,7 @@ from snowmelt.featurestore.store import BucketWrite, Counters, PartitionRange, S
 from snowmelt.runtime.kafka.consumer import Place
 
 CALL_ROWS = 8_192
-"""Rows of a topic that go into one write of each bucket: Redis serves nobody else meanwhile."""
+"""Rows of partitions that share a write of a bucket: Redis serves nobody else meanwhile. One alone may have more."""
 
 Deltas = dict[int, list[tuple[int, str, bytes]]]
 
@@ -87,6 +87,7 @@ class StateSink:
         That raises MovedError where the store is elsewhere than this process left it (each bucket's write is in or not,
         whole), and SnowmeltError UNAVAILABLE. The batch before may still be on its way while this one is folded: it
         moves no fence beyond its own end, so what is left out of the fold does not depend on it.
+        Where that one is refused this one must be thrown away: what partitions share cannot be parted again.
         """
         groups = self._folded(batch, kept)
         offsets, partitions = kept["offset"].to_numpy(), kept["partition"].to_numpy()

@@ -1,4 +1,4 @@
-"""The online store: states in Redis, written through a fence, exactly once per (partition, bucket)."""
+"""The online store: states in Redis, written through a fence, each partition exactly once per bucket."""
 
 import uuid
 from collections.abc import Iterator, Sequence
