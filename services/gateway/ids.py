@@ -30,4 +30,4 @@ def check_pairs(values: Iterable[tuple[str, str]]) -> None:
     """``check`` for pairs of path and id."""
     wrong = tuple(FieldViolation(path, found) for path, value in values if value and (found := problem(value)))
     if wrong:
-        raise SnowmeltError(Reason.INVALID_FIELD, f"{wrong[0].field}: {wrong[0].detail}", violations=wrong)
+        raise SnowmeltError.of_fields(Reason.INVALID_FIELD, wrong)

@@ -73,4 +73,4 @@ def _check_ids(names: Sequence[str], path: str) -> None:
     if again:
         detail = "the item stands twice in the request"
         wrong = tuple(FieldViolation(path.format(i), detail) for i, _ in again)
-        raise SnowmeltError(Reason.INVALID_FIELD, f"{wrong[0].field}: {detail}", violations=wrong)
+        raise SnowmeltError.of_fields(Reason.INVALID_FIELD, wrong)

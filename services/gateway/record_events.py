@@ -59,7 +59,7 @@ class EventRecorder:
                 detail = "is filled in from the catalogue; leave it out"
                 wrong.append(FieldViolation(f"events[{i}].{'categories' if event.categories else 'price'}", detail))
         if wrong:
-            raise SnowmeltError(Reason.INVALID_FIELD, f"{wrong[0].field}: {wrong[0].detail}", violations=tuple(wrong))
+            raise SnowmeltError.of_fields(Reason.INVALID_FIELD, wrong)
 
     def _refuse_unknown(self, events: Sequence[Event]) -> None:
         ids.check_pairs(
@@ -74,7 +74,7 @@ class EventRecorder:
             if event.type not in types or event.type == IMPRESSION_TYPE
         )
         if wrong:
-            raise SnowmeltError(Reason.UNKNOWN_EVENT_TYPE, f"{wrong[0].field}: {wrong[0].detail}", violations=wrong)
+            raise SnowmeltError.of_fields(Reason.UNKNOWN_EVENT_TYPE, wrong)
 
 
 def enrich(events: Sequence[Event], items: ItemSource, tenant: str) -> None:
@@ -109,13 +109,13 @@ def refuse_ahead(messages: Iterable[Event | ItemUpsert], now_ms: int, path: str)
     wrong = tuple(
         FieldViolation(
             f"{path}[{i}].event_time_ms",
-            f"lies {(message.event_time_ms - now_ms) // 1000} s ahead of the clock here; at most {FUTURE_MS // 1000} s",
+            f"lies {(message.event_time_ms - now_ms) / 1000} s ahead of the clock here; at most {FUTURE_MS // 1000} s",
         )
         for i, message in enumerate(messages)
         if message.event_time_ms > now_ms + FUTURE_MS
     )
     if wrong:
-        raise SnowmeltError(Reason.INVALID_FIELD, f"{wrong[0].field}: {wrong[0].detail}", violations=wrong)
+        raise SnowmeltError.of_fields(Reason.INVALID_FIELD, wrong)
 
 
 def unknown_type(name: str, types: Sequence[str]) -> str:

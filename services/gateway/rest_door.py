@@ -130,7 +130,7 @@ async def _message(route: Route, request: Request) -> Message:
         detail = "stands in the path already"
         twice = tuple(FieldViolation(name, detail) for name in request.path_params if name in value)
         if twice:
-            raise SnowmeltError(Reason.INVALID_FIELD, f"{twice[0].field}: {detail}", violations=twice)
+            raise SnowmeltError.of_fields(Reason.INVALID_FIELD, twice)
         value = {**value, **request.path_params}
     return to_message(value, route.request())
 

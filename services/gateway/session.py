@@ -28,7 +28,7 @@ def fold_session(request: Request, packed: PackedUserState, views: CompiledViews
         if step.type not in views.event_types or step.type == IMPRESSION_TYPE
     )
     if wrong:
-        raise SnowmeltError(Reason.UNKNOWN_EVENT_TYPE, f"{wrong[0].field}: {wrong[0].detail}", violations=wrong)
+        raise SnowmeltError.of_fields(Reason.UNKNOWN_EVENT_TYPE, wrong)
     first_ms = request.as_of_ms - (len(steps) - 1)
     events = [
         Event(

@@ -1,5 +1,6 @@
 """One table of what can go wrong: reason -> gRPC status -> HTTP status -> problem type."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -68,6 +69,12 @@ class SnowmeltError(Exception):
         self.reason = reason
         self.detail = detail
         self.violations = violations or ((FieldViolation(field, detail),) if field else ())
+
+    @classmethod
+    def of_fields(cls, reason: Reason, violations: Sequence[FieldViolation]) -> "SnowmeltError":
+        """What is wrong with some fields, at least one; the first is named in ``detail``."""
+        first = violations[0]
+        return cls(reason, f"{first.field}: {first.detail}", violations=tuple(violations))
 
 
 class ExitCode:

@@ -2,26 +2,23 @@
 
 import dataclasses
 import json
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from services.ingest.aggregate import StateSink
 from services.ingest.config import IngestSettings
-from services.ingest.crash import CrashPoints
-from services.ingest.ports import Sink
-from services.ingest.server import run
-from snowmelt.features.views import CompiledViews
-from snowmelt.featurestore.store import BucketWrite, StateStore
+from snowmelt.featurestore.store import BucketWrite
 from snowmelt.runtime.kafka.consumer import Place
-from snowmelt.runtime.lifecycle import run as run_process
-from tests.chaos.broken_sink import stored_fence
+from tests.chaos.broken_sink import run_features, stored_fence
 
 
 class FenceIgnored(StateSink):
     """Keeps its positions in a file, written after the state, and lets every write through the fence."""
 
-    memory: Path
+    @property
+    def memory(self) -> Path:
+        """The file, in this lane's folder."""
+        return IngestSettings.load().state_dir / "positions.json"
 
     def next_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
         super().next_offsets(places)
@@ -54,17 +51,5 @@ class FenceIgnored(StateSink):
         """Would only hide the fault."""
 
 
-def make(settings: IngestSettings, incarnations: dict[str, str], crash: CrashPoints) -> Sink:
-    sink = FenceIgnored(
-        lambda: StateStore(settings.redis_url, CompiledViews.load(settings.views_path)), incarnations, crash
-    )
-    sink.memory = settings.state_dir / "positions.json"
-    return sink
-
-
-def main(stop: threading.Event) -> None:
-    run(IngestSettings.load(), stop, make)
-
-
 if __name__ == "__main__":
-    run_process("broken-features", main)
+    run_features("broken-features", FenceIgnored)

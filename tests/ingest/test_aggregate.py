@@ -173,6 +173,15 @@ def all_taken(redis_url: str) -> tuple[list[Place], StateStore, Lane]:
     return places, store, lane
 
 
+def one_more() -> list[Records]:
+    """One record more a partition, each of its own."""
+    found = []
+    for partition in range(PARTITIONS):
+        key, value = an_event(PARTITIONS * EACH + partition)
+        found.append(Records(topics.EVENTS, partition, [EACH], [NOW], [key], [value], [None]))
+    return found
+
+
 def test_one_bucket_that_lost_its_newest_write_is_noticed_without_a_record(redis_url: str) -> None:
     places, store, lane = all_taken(redis_url)
     lane.follow()
@@ -182,6 +191,29 @@ def test_one_bucket_that_lost_its_newest_write_is_noticed_without_a_record(redis
         lane.follow()
     assert raised.value.places == (places[1],)
     assert lane.begin([places[1]]) == {places[1]: EACH - 5}
+
+
+def test_a_heartbeat_that_is_refused_has_the_idle_places_of_its_writes_begin_again(redis_url: str) -> None:
+    places, store, lane = all_taken(redis_url)
+    more = one_more()
+    lane.take(more)
+    lane.settle()
+    for bucket in range(16):  # as an heir of this place would leave it
+        field = names.fence_field("one", topics.EVENTS, 1)
+        store.client.hset(names.fence(store.tenant, bucket, store.generation), field, EACH + 1)
+    with pytest.raises(MovedError) as moved:
+        lane.beat()
+    assert set(moved.value.places) == {places[0], places[2]}
+    assert set(lane.begin([places[0], places[2]]).values()) == {EACH}
+    lane.take([more[0], more[2]])
+    lane.beat()
+    for place in places:
+        assert store.fences("one", *place) == [EACH + 1] * 16
+    counters = store.fence_table.counters()[topics.EVENTS]
+    assert (counters.applied, counters.duplicates, counters.dead) == (PARTITIONS * (EACH + 1), 0, 0)
+    records = log(topics.EVENTS, an_event)
+    states = expected("user_seen", topics.EVENTS, [*records, *more])
+    assert dict(zip(states, store.read("user_seen", list(states)), strict=True)) == states
 
 
 def test_an_emptied_store_is_filled_again_from_the_beginning(redis_url: str) -> None:
@@ -206,11 +238,7 @@ def test_an_emptied_store_is_filled_again_from_the_beginning(redis_url: str) -> 
 def test_a_beat_before_the_places_begin_again_moves_no_fence_of_an_emptied_store(redis_url: str) -> None:
     places, store, lane = all_taken(redis_url)
     store.client.flushall()
-    more = [
-        Records(topics.EVENTS, partition, [EACH], [NOW], *([each] for each in an_event(PARTITIONS * EACH)), [None])
-        for partition in range(PARTITIONS)
-    ]
-    lane.take(more)
+    lane.take(one_more())
     with pytest.raises(MovedError):
         lane.settle()
     lane.beat()
