@@ -10,7 +10,7 @@ PROTOS := $(shell cd protos 2>/dev/null && find snowmelt -name '*.proto' | sort)
 STUBS = $(BIN)/python -m grpc_tools.protoc -Iprotos \
   --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 
-.PHONY: help up down test test-live test-calm drills lint bench clean lock stubs install install-dev
+.PHONY: help up down test test-live test-calm drills lint bench clean lock stubs views install install-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,7 +41,8 @@ test: $(VENV)/.installed-dev ## the whole suite, but for what `make drills` runs
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 test-live test-calm
 
 # Needs a core and no clock: it runs beside the rest, gives way to it, and is shown when it is done.
-CALM := $(addprefix tests/,architecture blending cli datasets docs evaluation feast features lake ranking releases training)
+CALM := $(addprefix tests/,architecture blending cli datasets docs e2e/test_readme.py evaluation feast features \
+  featurestore kafka lake ranking releases training)
 
 test-live: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(CALM))
@@ -72,6 +73,9 @@ bench: $(VENV)/.installed-dev ## measure: ratios against named rivals
 stubs: $(VENV)/.installed-dev ## Python stubs and type stubs out of protos/
 	$(STUBS) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
 	$(STUBS) --python_out=. --mypy_out=quiet:. buf/validate/validate.proto
+
+views: $(VENV)/.installed ## the default views, compiled from feature_repo
+	$(BIN)/snowmelt features compile --output snowmelt/features/default_views.json > /dev/null
 
 lock: ## resolve the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \

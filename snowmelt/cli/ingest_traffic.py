@@ -10,12 +10,12 @@ import psutil
 
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.chaos.rig import Rig, until
+from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, record_key
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.runtime.kafka.producer import Producer
 
 NOW_MS = 1_714_521_600_000
-HOUR_MS = 3_600_000
 SEED = 20_240_501
 USERS, ITEMS = (50_000, 0.6), (10_000, 1.0)
 """How many there are, and the exponent of Zipf's law that says how often each comes."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
 from snowmelt.runtime.config import Settings
 from snowmelt.runtime.kafka.admin import Admin, TopicSpec, TopicState, house_topics
@@ -14,7 +15,6 @@ from snowmelt.runtime.kafka.topic_rules import NODES, Fault, Rules, unequal
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Make, check and mend the topics")
 
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document")]
-_DAY_MS = 86_400_000
 TIMEOUT_S = 5.0
 
 
@@ -152,7 +152,7 @@ def _figures(state: TopicState) -> dict[str, Any]:
 def _kept(retention_ms: int, policy: str) -> str:
     if policy == "compact":
         return "newest"
-    return "for ever" if retention_ms < 0 else f"{retention_ms / _DAY_MS:.3g} days"
+    return "for ever" if retention_ms < 0 else f"{retention_ms / DAY_MS:.3g} days"
 
 
 def _bounded(retention_bytes: int, policy: str) -> str:

@@ -3,7 +3,10 @@
 import time
 from collections.abc import Callable
 
-FUTURE_MS = 5 * 60_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+FUTURE_MS = 5 * MINUTE_MS
 """How far ahead of the clock the time of what comes in may lie: clocks of clients differ."""
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.datasets import data_set
 from snowmelt.datasets.data_set import DataSet
 
 SOURCE = "a simulated shop: no real people and no real things"
 TERMS = "none needed"
-DAY_MS = 86_400_000
 START_MS = 1_735_689_600_000
 NOUNS = (
     *("basket", "blanket", "bottle", "bowl", "candle", "chair", "clock", "coat", "cup", "cushion"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import Keys
 from snowmelt.evaluation import metrics, popularity
 from snowmelt.evaluation.bootstrap import Interval, interval, paired
@@ -83,7 +84,7 @@ def judge(
     for days in BASELINE_DAYS:
         tops: list[Keys] = []
         for as_of_ms, own in zip(queries.as_of_ms.tolist(), seen, strict=True):
-            top = popularity.most_popular(touches, as_of_ms + 1, days * popularity.DAY_MS)
+            top = popularity.most_popular(touches, as_of_ms + 1, days * DAY_MS)
             tops.append(popularity.without(top, own, PLACES))
         answers[f"popularity_{days}d"] = rankings(tops, queries.truths, PLACES)
     return Split(queries, answers, len(shop.items.columns()))

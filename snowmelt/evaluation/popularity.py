@@ -5,8 +5,6 @@ import numpy as np
 from snowmelt.contracts.ids import Keys
 from snowmelt.training.interactions import Interactions
 
-DAY_MS = 86_400_000
-
 
 def most_popular(past: Interactions, as_of_ms: int, window_ms: int | None) -> Keys:
     """uint64[m]: the items chosen in the window before ``as_of_ms`` (None: ever), most often first, equals by key."""

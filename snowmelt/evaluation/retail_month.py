@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import Keys
 from snowmelt.evaluation import popularity
 from snowmelt.evaluation.metrics import Rankings, rankings
@@ -102,7 +103,7 @@ def _month(past: Past, touches: Interactions, purchases: Interactions, name: str
         FIRST_BASELINE: (touches, FIRST_DAYS)
     }
     for method, (of, days) in counted.items():
-        top = popularity.most_popular(of, start, None if days is None else days * popularity.DAY_MS)
+        top = popularity.most_popular(of, start, None if days is None else days * DAY_MS)
         lists[method] = [popularity.without(top, own, PLACES) for own in owned]
     new = np.setdiff1d(touches.between(start, end).keys, before.keys)
     history = np.array([len(own) for own in owned], np.int64)

@@ -192,11 +192,11 @@ class CompiledViews:
         return _fingerprint([FORMAT, self.event_types, sorted((v.name, v.hash) for v in self.views.values())])
 
     def dumps(self) -> str:
-        """The views as JSON."""
+        """The views as JSON, by name: Feast gives them in any order, and the same views are the same text."""
         views = [
             {k: getattr(v, k) for k in ("name", "entity", "topics", "hash")}
             | {"sections": [asdict(s) for s in v.sections], "features": [asdict(f) for f in v.features]}
-            for v in self.views.values()
+            for _, v in sorted(self.views.items())
         ]
         return json.dumps(
             {"format": FORMAT, "hash": self.hash, "event_types": self.event_types, "views": views}, indent=1

@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from snowmelt.contracts.candidates import Candidates
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import Keys
 from snowmelt.contracts.items import ItemColumns, ItemSource, Rows
 from snowmelt.contracts.user_state import UserState
@@ -13,7 +14,6 @@ from snowmelt.ranking.categories import CategoryCache
 from snowmelt.ranking.schema import RankingSchema
 from snowmelt.ranking.trees import Matrix
 
-DAY_MS = 86_400_000
 HISTORY_HALF_LIFE_DAYS = 30.0
 MISSING = np.float32(np.nan)
 

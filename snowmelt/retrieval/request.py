@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.items import Rows
 from snowmelt.retrieval.catalog import Mask
 from snowmelt.retrieval.query import RetrievalQuery
 from snowmelt.retrieval.shelf import Shelf
 
-DAY_MS = 86_400_000
 Counts = npt.NDArray[np.float32]
 
 

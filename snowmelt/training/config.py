@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.ranking.trees import TreeParams
 from snowmelt.training.labels import DEFAULT_RULES
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import Keys
 from snowmelt.features.rows import Rows
 
-DAY_MS = 86_400_000
 Longs = npt.NDArray[np.int64]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.datasets import retail
 from snowmelt.datasets.rows import event_rows
 from snowmelt.evaluation import metrics, popularity
@@ -34,7 +35,7 @@ def test_queries_and_baselines_have_the_published_figures() -> None:
         counts.append(len(asked))
         owned = touches.between(0, start).by_user()
         for days, found in gains.items():
-            top = popularity.most_popular(bought, start, None if days is None else days * popularity.DAY_MS)
+            top = popularity.most_popular(bought, start, None if days is None else days * DAY_MS)
             lists = [popularity.without(top, owned[user], PLACES) for user in asked.users.tolist()]
             found.append(metrics.ndcg(metrics.rankings(lists, asked.truths, PLACES), 10))
     assert counts == [887, 944, 1247]

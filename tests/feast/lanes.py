@@ -20,7 +20,6 @@ from tests.fixtures.writes import fences_after, one_range
 
 INCARNATION = "test"
 START_MS = 1_750_000_000_000
-MINUTE_MS = 60_000
 TYPES = ("view", "click", "add_to_cart", "purchase", "rating")
 
 

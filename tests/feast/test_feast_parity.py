@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.clock import MINUTE_MS, Clock
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
 from snowmelt.contracts.topics import EVENTS, IMPRESSIONS
 from snowmelt.featurestore.feast_columns import python_values
 from snowmelt.featurestore.feast_pins import pinned
 from snowmelt.featurestore.store import StateStore
-from tests.feast.lanes import INCARNATION, MINUTE_MS, START_MS, make_cycles
+from tests.feast.lanes import INCARNATION, START_MS, make_cycles
 from tests.feast.matrix import ranker_column
 
 USERS, ITEMS = 60, 80

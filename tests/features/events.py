@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from snowmelt.api.events.v1.events_pb2 import Event
-from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, MINUTE_MS
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
+from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.plan import Numbers
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledView

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snowmelt.api.events.v1.events_pb2 import Event
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features.asof import AsOf
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS
+from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.views import CompiledView
 from tests.features.events import ITEMS, NOON_MS, USERS, events, numbers, rows
 

@@ -1,7 +1,7 @@
 """Each aggregation under the one suite, and what each means, on a few events that can be counted by hand."""
 
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from snowmelt.features.compile import Declared
-from snowmelt.features.defaults import DAY_MS, HOUR_MS, MINUTE_MS
 from tests.features.suite import AggregationSuite
 
 

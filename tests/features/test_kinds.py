@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from snowmelt.contracts.ids import item_key
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features import state
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, MINUTE_MS
+from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.kinds import register
 from snowmelt.features.ragged import of_cells
 from snowmelt.features.rows import Rows

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from snowmelt.api.events.v1.events_pb2 import Event
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from snowmelt.contracts.ids import item_key, word_keys
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features import ragged, state
 from snowmelt.features.asof import AsOf
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, MINUTE_MS
+from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.kinds import register
 from snowmelt.features.views import CompiledView
 from tests.features.events import numbers, random_rows, rows

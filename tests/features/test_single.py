@@ -6,8 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.features.defaults import DAY_MS, HOUR_MS, default_views
+from snowmelt.features.defaults import default_views
 from snowmelt.features.single import SingleReading
 from snowmelt.features.views import CompiledView
 from tests.features.events import NOON_MS, random_rows

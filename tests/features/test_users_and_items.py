@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from snowmelt.api.events.v1.events_pb2 import CatalogChange, ItemUpsert, ItemWithdrawal
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import item_key, item_keys, session_entity, word_key
 from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.features.content import columns
-from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, default_views
+from snowmelt.features.defaults import EVENT_TYPES, default_views
 from snowmelt.features.feature_list import FeatureList
 from snowmelt.features.user import finish_user, with_events
 from tests.features.events import NOON_MS

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, ITEM_STATS, MINUTE_MS, default_views
+from snowmelt.features.defaults import EVENT_TYPES, default_views
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledViews
 from tests.features.events import NOON_MS, random_rows
@@ -143,7 +144,7 @@ def test_what_was_never_seen_has_the_value_of_nothing() -> None:
     views = default_views()
     stats = views.views["item_stats"].finish([None, b""], NOON_MS)
     assert all((column == 0).all() for column in stats.values())
-    assert set(stats) == {line.name for line in ITEM_STATS.aggregations}
+    assert set(stats) == {feature.name for feature in views.views["item_stats"].features}
     content = views.views["item_content"].finish([None], NOON_MS)
     assert content["content"] == [None]
     assert content["first_upsert"] != content["first_upsert"]

@@ -3,13 +3,13 @@
 import pytest
 
 from snowmelt.api.events.v1 import events_pb2
+from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
 from snowmelt.features.rows import Rows
 from snowmelt.featurestore.digest import CHUNK, alike, digest_view
 
-HOUR_MS = 3_600_000
 START_MS = 1_700_000_000_000
 VIEWS = compile_views(
     ("view", "impression"),

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snowmelt.api.events.v1.events_pb2 import Event
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS, MINUTE_MS
+from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.featurestore.item_statistics import ItemStatistics
 from tests.features.events import ITEMS, NOON_MS, events, rows
 

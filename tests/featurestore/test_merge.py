@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snowmelt.api.events.v1 import events_pb2
+from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
 from snowmelt.contracts.topics import CATALOG, EVENTS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
@@ -16,7 +17,6 @@ from snowmelt.features.views import CompiledView
 from snowmelt.featurestore.store import StateStore
 from tests.fixtures.writes import fences_after, one_range
 
-HOUR_MS = 3_600_000
 START_MS = 1_700_000_000_000
 TYPES = ("view", "purchase", "impression")
 

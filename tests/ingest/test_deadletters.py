@@ -1,7 +1,7 @@
 """``snowmelt deadletters`` on a real Kafka: what was refused is listed, shown, and sent again once it is no fault."""
 
 import json
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,25 +11,13 @@ from snowmelt.cli import deadletters
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import record_key
 from snowmelt.contracts.topics import DEAD_LETTERS, EVENTS
-from snowmelt.features import defaults
-from snowmelt.features.compile import compile_views
-from snowmelt.features.defaults import EVENT_TYPES
+from snowmelt.features.defaults import EVENT_TYPES, default_views
+from snowmelt.features.views import CompiledViews
 from snowmelt.runtime.kafka.consumer import Consumer
-from snowmelt.runtime.kafka.jars import Distribution
 from snowmelt.runtime.kafka.producer import Producer
-from tests.chaos.test_kills import CACHE
 from tests.ingest.fakes import NOW, event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
-VIEWS = (defaults.USER_PROFILE, defaults.USER_SEEN, defaults.ITEM_STATS, defaults.ITEM_CONTENT)
-
-
-@pytest.fixture
-def rig(tmp_path: Path, kafka_distribution: Distribution, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    with Rig(tmp_path, partitions=2, cache=CACHE) as made:
-        monkeypatch.setenv("SNOWMELT_STATE_DIR", str(made.folder))
-        monkeypatch.setenv("SNOWMELT_KAFKA_BOOTSTRAP", made.bootstrap)
-        yield made
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
@@ -59,7 +47,9 @@ def test_a_letter_is_sent_again_when_its_type_was_declared(rig: Rig, capsys: pyt
     shown = said(capsys)
     assert (shown["reason"], shown["payload"]) == ("unknown_event_type", event(2, type="shared").hex())
 
-    compile_views((*EVENT_TYPES, "shared"), VIEWS).dump(rig.folder / "views.json")
+    types = (*EVENT_TYPES, "shared")
+    views = {name: replace(view, event_types=types) for name, view in default_views().views.items()}
+    CompiledViews(types, views).dump(rig.folder / "views.json")
     name = letters[0]["letter"]
     deadletters.replay(letter=name, as_json=True)
     assert said(capsys) == {"replayed": 1, "without_payload": 0, "before": 0}

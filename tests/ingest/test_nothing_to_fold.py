@@ -6,10 +6,11 @@ from services.ingest.aggregate import StateSink
 from services.ingest.crash import CrashPoints
 from services.ingest.lane import Lane
 from snowmelt.api.events.v1 import events_pb2 as pb
+from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, record_key
 from snowmelt.contracts.topics import EVENTS, IMPRESSIONS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import EVENT_TYPES, HOUR_MS, default_views
+from snowmelt.features.defaults import EVENT_TYPES, default_views
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
 from snowmelt.featurestore.store import StateStore

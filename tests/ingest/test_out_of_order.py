@@ -21,12 +21,13 @@ from services.ingest.crash import CrashPoints
 from services.ingest.decode import decode
 from services.ingest.lane import Lane
 from snowmelt.api.events.v1.events_pb2 import Event
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS
 from snowmelt.contracts.ids import record_key
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features.aggregations import AGGREGATIONS
 from snowmelt.features.asof import AsOf
 from snowmelt.features.compile import ViewSpec, compile_views
-from snowmelt.features.defaults import DAY_MS, EVENT_TYPES, HOUR_MS
+from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.rows import Rows
 from snowmelt.featurestore.store import StateStore
 from snowmelt.runtime.kafka.consumer import Records

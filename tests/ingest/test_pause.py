@@ -5,8 +5,6 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,21 +15,11 @@ from snowmelt.contracts.ids import record_key
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.embedded.places import ask_lanes
 from snowmelt.runtime.config import Settings
-from snowmelt.runtime.kafka.jars import Distribution
 from snowmelt.runtime.kafka.producer import Producer
-from tests.chaos.test_kills import CACHE
 from tests.ingest.fakes import NOW, event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
 GOOD, BAD = 50, 150
-
-
-@pytest.fixture
-def rig(tmp_path: Path, kafka_distribution: Distribution, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    with Rig(tmp_path, partitions=2, cache=CACHE) as made:
-        monkeypatch.setenv("SNOWMELT_STATE_DIR", str(made.folder))
-        monkeypatch.setenv("SNOWMELT_KAFKA_BOOTSTRAP", made.bootstrap)
-        yield made
 
 
 def test_a_paused_lane_says_so_and_goes_on_where_the_bad_records_are_accepted(

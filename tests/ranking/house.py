@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from snowmelt.contracts.candidates import Candidates
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import Keys, item_keys, word_keys
 from snowmelt.contracts.items import ItemColumns, Rows
 from snowmelt.contracts.user_state import UserState
 
-DAY_MS = 86_400_000
 NOW = 1_700_000_000_000
 TITLES = ("red wooden train", "red wooden boat", "blue glass vase", "tin lantern", "paper lantern garland")
 CATEGORIES: tuple[tuple[str, ...], ...] = (("toy",), ("toy", "bath"), ("home",), ("light", "home"), ())

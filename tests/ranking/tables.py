@@ -3,12 +3,13 @@
 import numpy as np
 
 from snowmelt.api.events.v1.events_pb2 import Event
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.items import ItemColumns
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
 from snowmelt.retrieval import RetrievalTables
 from snowmelt.training.vectors import build_tables
-from tests.ranking.house import DAY_MS, NOW
+from tests.ranking.house import NOW
 
 
 def small_tables(items: ItemColumns) -> RetrievalTables:

@@ -11,8 +11,7 @@ from snowmelt.contracts.candidates import Candidates
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import word_keys
 from snowmelt.contracts.user_state import UserState
-from snowmelt.features.compile import Declared, compile_views
-from snowmelt.features.defaults import EVENT_TYPES, ITEM_CONTENT, ITEM_STATS, USER_PROFILE, USER_SEEN, default_views
+from snowmelt.features.defaults import default_views
 from snowmelt.ranking.assemble import FeatureAssembler
 from snowmelt.ranking.categories import CategoryRows
 from snowmelt.ranking.ranker import Ranker
@@ -117,10 +116,10 @@ def test_new_content_reaches_the_matrix() -> None:
 
 
 def test_a_new_item_feature_gets_a_column_without_code_and_refuses_the_old_trees() -> None:
-    more = replace(
-        ITEM_STATS, aggregations=(*ITEM_STATS.aggregations, Declared("clicks_2d", "click", "sum", 172_800_000))
-    )
-    schema = RankingSchema.of(compile_views(EVENT_TYPES, (USER_PROFILE, USER_SEEN, more, ITEM_CONTENT)), SOURCES)
+    views = default_views()
+    stats = views.views["item_stats"]
+    more = replace(stats, features=(*stats.features, replace(stats.features[0], name="clicks_2d")))
+    schema = RankingSchema.of(replace(views, views={**views.views, "item_stats": more}), SOURCES)
     assert set(schema.features) - set(SCHEMA.features) == {"item.clicks_2d"}
     assembler, items = house(schema)
     items.counts["clicks_2d"] = np.arange(5) + 70

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, Keys, item_keys, word_keys
 from snowmelt.contracts.items import ItemColumns
 from snowmelt.contracts.items import Rows as Places
@@ -13,7 +14,6 @@ from snowmelt.features.ragged import Ragged
 from snowmelt.features.rows import Rows
 from snowmelt.features.words import Words
 
-DAY_MS = 86_400_000
 NOW_MS = 1_700_000_000_000
 KINDS = ("lamp", "mug", "clock", "card")
 COLOURS = ("red", "blue", "green", "white", "black", "pink", "grey", "gold", "teal", "plum")

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.features.rows import Rows
 from snowmelt.retrieval import RetrievalTables
 from snowmelt.retrieval.sources.vectors import fold_in
@@ -12,7 +13,7 @@ from snowmelt.training.vectors_interactions import Interactions
 from tests.retrieval import shop
 from tests.retrieval.conftest import CONFIG
 
-DAY = shop.DAY_MS
+DAY = DAY_MS
 
 
 def interactions(rows: Rows, limit: int = 1000) -> Interactions:

@@ -24,6 +24,7 @@ from services.retrieval.retrieve import CandidateFinder
 from services.retrieval.servicer import RetrievalServicer
 from snowmelt.api.events.v1.events_pb2 import Event
 from snowmelt.api.retrieval.v1 import retrieval_pb2, retrieval_pb2_grpc
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import word_keys
 from snowmelt.contracts.user_state import PackedUserState
@@ -117,7 +118,7 @@ def packed() -> PackedUserState:
     events = [
         Event(
             event_id=f"e{n}", tenant="default", user_id="u", item_id=item, type="purchase",
-            event_time_ms=shop.NOW_MS - (n + 1) * shop.DAY_MS, categories=["mug"], price=5.0,
+            event_time_ms=shop.NOW_MS - (n + 1) * DAY_MS, categories=["mug"], price=5.0,
         )
         for n, item in enumerate(("i11", "i12", "i3"))
     ]  # fmt: skip

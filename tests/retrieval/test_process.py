@@ -15,6 +15,7 @@ from services.retrieval.config import RetrievalSettings
 from services.retrieval.server import Retrieval, running
 from snowmelt.api.events.v1.events_pb2 import CatalogChange, Event, ItemUpsert, ItemWithdrawal
 from snowmelt.api.retrieval.v1 import retrieval_pb2, retrieval_pb2_grpc
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
 from snowmelt.features.defaults import default_views
 from snowmelt.features.feature_list import FeatureList
@@ -60,7 +61,7 @@ class Store:
         self.apply(Rows.from_catalog(changes, [c.SerializeToString() for c in changes]))
 
     def upsert(self, item_id: str, title: str, age_days: float) -> None:
-        then = int(shop.NOW_MS - age_days * shop.DAY_MS)
+        then = int(shop.NOW_MS - age_days * DAY_MS)
         self.change(
             CatalogChange(
                 upsert=ItemUpsert(

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snowmelt.contracts.candidates import Candidates
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import word_keys
 from snowmelt.features.rows import Rows
@@ -89,7 +90,7 @@ def test_a_new_user_gets_popular_and_new_items(tables: RetrievalTables, items: s
         ({"user": shop.user("i3", seen=["i3", "i4", "i21"]), "include_seen": True}, set()),
         ({"category_keys": word_keys(["mug", "card"])}, {f"i{n}" for n in [*range(10), *range(20, 30)]}),
         ({"category_keys": word_keys(["nothing"])}, {f"i{n}" for n in range(40)}),
-        ({"as_of_ms": shop.NOW_MS - 110 * shop.DAY_MS}, {f"i{n}" for n in range(10)}),
+        ({"as_of_ms": shop.NOW_MS - 110 * DAY_MS}, {f"i{n}" for n in range(10)}),
     ],
 )
 def test_filters(tables: RetrievalTables, items: shop.PlainItems, change: dict[str, object], gone: set[str]) -> None:

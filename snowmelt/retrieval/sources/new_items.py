@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.items import Rows
 from snowmelt.retrieval.merge import Proposal, Scores
-from snowmelt.retrieval.request import DAY_MS, Request
+from snowmelt.retrieval.request import Request
 from snowmelt.retrieval.sources.source import Answer
 from snowmelt.retrieval.topk import first_allowed
 
