@@ -7,6 +7,7 @@ import subprocess
 from snowmelt.chaos.plan import Hit, Way
 from snowmelt.chaos.rig import Rig, Running, until
 from snowmelt.contracts.errors import ExitCode, Reason, SnowmeltError
+from snowmelt.contracts.topics import LANE_TOPICS
 
 START_S, REACH_S, END_S = 60.0, 15.0, 20.0
 """How long a process may take to its start, from there to its point, and to its end."""
@@ -15,7 +16,6 @@ PASSINGS = 3
 """A point on the way of the records is hit at one of its first passings."""
 SESSION_S = 6
 FLUSH_S = 0.1
-SLOW_MS = 300
 ATTEMPTS = 6
 
 _Settings = dict[str, str | float]
@@ -72,6 +72,9 @@ class Victims:
             self._until_ready(others[0], self._other)
         process = self._start(_victim(way) | {"crash_at": f"{hit.point}:{self._passing(hit)}"})
         self._until_ready(process, self._lane)
+        if way is Way.RIVAL:
+            self._until_ready(others[0], self._other)
+            self._overtaken(process)
         if way is Way.GIVES:
             others.append(self._start_other(way))
         if others and process.poll() is None:
@@ -90,6 +93,18 @@ class Victims:
         if code not in (None, ExitCode.OK, -signal.SIGKILL):
             raise self._ended(code, f"on its way to {hit.point}")
         return way if code == -signal.SIGKILL else None
+
+    def _overtaken(self, process: Running) -> None:
+        """Holds a process up until another has written, so that a write of its own is refused."""
+        process.send_signal(signal.SIGSTOP)
+        try:
+            before = self._written()
+            until(lambda: self._written() > before, REACH_S, f"{self._other} writes nothing")
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    def _written(self) -> int:
+        return sum(self._rig.positions(self._lane, LANE_TOPICS[self._lane]).values())
 
     @property
     def _other(self) -> str:
@@ -139,9 +154,6 @@ def _victim(way: Way) -> _Settings:
     """The settings of the process that is to die."""
     if way is Way.SMALL_FILES:
         return {"compact_seconds": 0.2, "compact_files": 2}
-    if way is Way.RIVAL:
-        # It gathers for longer than the other, so that this one has written what it comes with.
-        return {"wait_ms": SLOW_MS, "flush_seconds": SLOW_MS / 1000}
     return _group(way, "victim")
 
 
