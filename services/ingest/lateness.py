@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 
 from services.ingest.batch import Batch, Mask
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.runtime.kafka.consumer import Place
 
-ALLOWED_MS = 24 * 3_600_000
+ALLOWED_MS = DAY_MS
 
 
 class Lateness:

@@ -38,7 +38,9 @@ def _known() -> Iterator[Field]:
     for each in sorted(events_pb2.Event.DESCRIPTOR.fields, key=lambda field: field.number):
         names = next((names for names in (_LISTS, TEXTS, _NUMBERS) if each.name in names), None)
         if names is None:
-            raise ValueError(f"{each.name} of Event is read into no column: name it in services/ingest/events.py")
+            raise ValueError(
+                f"{each.name} of Event is read into no column: name it in events.py, or here among the lists"
+            )
         wire, kind = (2, PIECE) if names is _LISTS else _KINDS[each.type]
         tag = each.number << 3 | wire
         if tag > 0x7F:

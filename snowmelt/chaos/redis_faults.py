@@ -15,12 +15,13 @@ from snowmelt.chaos.followers import Follower
 from snowmelt.chaos.rig import LANES, MODULE, Rig, free_port, until
 from snowmelt.chaos.states import Recomputation
 from snowmelt.chaos.traffic import Traffic
+from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import FEATURE_TOPICS
 from snowmelt.featurestore.item_replica import ItemReplica
 
 KINDS = ("kills", "cuts", "flushes", "failovers")
-AS_OF_MS = NOW_MS + 3_600_000
+AS_OF_MS = NOW_MS + HOUR_MS
 WARM_S = 60.0
 WARM_RECORDS = 500
 RATE = 1_000.0

@@ -15,10 +15,13 @@ START_S = 30.0
 
 
 class RedisNode:
-    """One server at one port; ``take_over`` changes what stands behind the port and leaves the address as it is."""
+    """One server at one port; ``take_over`` changes what stands behind the port and leaves the address as it is.
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.port = folder, port
+    ``binary`` is the redis-server; empty: the one that ``redis_server`` finds.
+    """
+
+    def __init__(self, folder: Path, port: int, binary: str = "") -> None:
+        self.folder, self.port, self._binary = folder, port, binary
         self.url = f"redis://127.0.0.1:{port}/0"
         self.client = connect(self.url, retries=0)
         self._process = self._started()
@@ -79,7 +82,7 @@ class RedisNode:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        made = RedisNode(folder, port)
+        made = RedisNode(folder, port, self._binary)
         made.start()
         made.client.replicaof("127.0.0.1", str(self.port))
         deadline = time.monotonic() + START_S
@@ -102,7 +105,7 @@ class RedisNode:
         self.start()
 
     def _started(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(redis_server.command(self.folder, self.port), stdout=subprocess.DEVNULL)
+        return subprocess.Popen(redis_server.command(self.folder, self.port, self._binary), stdout=subprocess.DEVNULL)
 
     def _answers(self) -> bool:
         try:

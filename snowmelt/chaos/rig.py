@@ -40,10 +40,18 @@ class Rig:
         cache: where Kafka's jars are.
         nodes: of Kafka.
         forked: lanes come out of a ``Nursery``; else each reads the program anew, as it does at a user's.
+        redis_binary: the redis-server; empty: that of the one-command mode.
     """
 
     def __init__(
-        self, folder: Path, partitions: int = 8, cache: Path | None = None, nodes: int = 1, *, forked: bool = True
+        self,
+        folder: Path,
+        partitions: int = 8,
+        cache: Path | None = None,
+        nodes: int = 1,
+        *,
+        forked: bool = True,
+        redis_binary: str = "",
     ) -> None:
         self._nursery = Nursery.shared() if forked else None
         self.folder = folder
@@ -51,7 +59,7 @@ class Rig:
         home = cache or Path(os.environ.get("SNOWMELT_CACHE_DIR", ".cache"))
         self.cluster = start_kafka(install(home / "kafka"), folder / "kafka", nodes=nodes)
         self.bootstrap = self.cluster.bootstrap
-        self.redis = RedisNode(folder / "redis", free_port())
+        self.redis = RedisNode(folder / "redis", free_port(), redis_binary)
         self.redis_url = self.redis.url
         self.views = default_views()
         self.views.dump(folder / "views.json")
@@ -219,8 +227,8 @@ class Rig:
         return self.positions(lane, LANES[lane]) == self.ends(lane)
 
 
-def until(done: Callable[[], bool], seconds: float, failure: str | Callable[[], str]) -> None:
-    """Waits until ``done`` says so.
+def until(done: Callable[[], bool], seconds: float, failure: str | Callable[[], str], *, every_s: float = 0.05) -> None:
+    """Waits until ``done`` says so, asked every ``every_s`` seconds.
 
     Raises:
         SnowmeltError: UNAVAILABLE with ``failure``, or what that says then, after ``seconds``.
@@ -229,7 +237,7 @@ def until(done: Callable[[], bool], seconds: float, failure: str | Callable[[], 
     while not done():
         if time.monotonic() > deadline:
             raise SnowmeltError(Reason.UNAVAILABLE, failure if isinstance(failure, str) else failure())
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 def free_port() -> int:

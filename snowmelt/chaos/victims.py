@@ -3,6 +3,7 @@
 import random
 import signal
 import subprocess
+from contextlib import suppress
 
 from snowmelt.chaos.plan import Hit, Way
 from snowmelt.chaos.rig import Rig, Running, until
@@ -77,8 +78,8 @@ class Victims:
             self._overtaken(process)
         if way is Way.GIVES:
             others.append(self._start_other(way))
-        if others and process.poll() is None:
-            self._until_ready(others[0], self._other)
+            if process.poll() is None:
+                self._until_ready(others[0], self._other)
         if way is Way.STOP:
             _wait(process, self._chance.uniform(2, 5) * FLUSH_S)
             process.terminate()
@@ -95,11 +96,15 @@ class Victims:
         return way if code == -signal.SIGKILL else None
 
     def _overtaken(self, process: Running) -> None:
-        """Holds a process up until another has written, so that a write of its own is refused."""
+        """Holds a process up until another has written, so that a write of its own is refused.
+
+        Where the other is too slow the attempt comes to nothing, and is made again.
+        """
         process.send_signal(signal.SIGSTOP)
         try:
             before = self._written()
-            until(lambda: self._written() > before, REACH_S, f"{self._other} writes nothing")
+            with suppress(SnowmeltError):
+                until(lambda: self._written() > before, REACH_S, f"{self._other} writes nothing")
         finally:
             process.send_signal(signal.SIGCONT)
 

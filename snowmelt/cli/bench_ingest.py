@@ -29,11 +29,20 @@ def bench_ingest(
         Path | None,
         typer.Option(exists=True, file_okay=False, help="a folder of its own that quixstreams[redis] is installed in"),
     ] = None,
+    redis_server: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="a redis-server to use; else that of `make up`")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """Measure both lanes, each alone, then the time from sending an event to its state in Redis, then rivals."""
     figures: dict[str, Any] = {"events": events, "traffic": TRAFFIC, "cores": os.cpu_count(), "load": [_load()]}
-    with tempfile.TemporaryDirectory(prefix="snowmelt-bench-") as folder, Rig(Path(folder), forked=False) as rig:
+    binary = str(redis_server.resolve()) if redis_server else ""
+    with (
+        tempfile.TemporaryDirectory(prefix="snowmelt-bench-") as folder,
+        Rig(Path(folder), forked=False, redis_binary=binary) as rig,
+    ):
+        known = rig.store.client.info()
+        figures["redis"] = {"version": known["redis_version"], "allocator": known["mem_allocator"]}
         traffic = Traffic(events)
         produce(rig, traffic, events)
         for lane in LANES:
@@ -45,7 +54,7 @@ def bench_ingest(
 
 
 def _lines(figures: dict[str, Any]) -> list[str]:
-    lines = [TRAFFIC]
+    lines = [TRAFFIC, "Redis {version}, memory by {allocator}".format(**figures["redis"])]
     for lane in LANES:
         rate = figures[lane]
         lines.append(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.features.aggregations import Feature
 from snowmelt.features.sections import Section
@@ -17,7 +18,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="List, show, 
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document")]
 
-_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000))
+_UNITS = (("d", DAY_MS), ("h", HOUR_MS), ("min", MINUTE_MS), ("s", 1000))
 
 
 @app.command("list")

@@ -72,9 +72,10 @@ class SnowmeltError(Exception):
 
     @classmethod
     def of_fields(cls, reason: Reason, violations: Sequence[FieldViolation]) -> "SnowmeltError":
-        """What is wrong with some fields, at least one; the first is named in ``detail``."""
+        """What is wrong with at least one field (no name: the whole message); ``detail`` names the first."""
         first = violations[0]
-        return cls(reason, f"{first.field}: {first.detail}", violations=tuple(violations))
+        detail = f"{first.field}: {first.detail}" if first.field else first.detail
+        return cls(reason, detail, violations=tuple(violations))
 
 
 class ExitCode:

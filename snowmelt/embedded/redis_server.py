@@ -22,8 +22,11 @@ def executable() -> str:
     return found
 
 
-def command(folder: Path, port: int) -> list[str]:
-    """The command line of a server that keeps its append-only file in ``folder`` and evicts nothing."""
+def command(folder: Path, port: int, binary: str = "") -> list[str]:
+    """The command line of a server that keeps its append-only file in ``folder`` and evicts nothing.
+
+    ``binary`` is the redis-server; empty: that of ``executable``.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     options = {
         "port": str(port),
@@ -36,7 +39,7 @@ def command(folder: Path, port: int) -> list[str]:
         "daemonize": "no",
         "loglevel": "warning",
     }
-    line = [executable()]
+    line = [binary or executable()]
     for key, value in options.items():
         line += [f"--{key}", value]
     return line

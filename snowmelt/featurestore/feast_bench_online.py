@@ -18,6 +18,7 @@ from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConf
 from feast.types import Float32
 
 from snowmelt.api.events.v1.events_pb2 import CatalogChange, ItemUpsert
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket, item_keys
 from snowmelt.features.rows import Rows
@@ -34,7 +35,7 @@ FEATURES = [
 ]
 REFERENCES = [f"{VIEW}:{name}" for name in FEATURES]
 END_MS = 1_750_000_000_000
-SPAN_MS = 28 * 86_400_000
+SPAN_MS = 28 * DAY_MS
 REPLICA_TIMEOUT_S = 60.0
 
 

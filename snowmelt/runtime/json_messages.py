@@ -34,9 +34,7 @@ def to_message(value: Any, message: M) -> M:
     else:
         wrong.append(FieldViolation("", "the body must be an object"))
     if wrong:
-        first = wrong[0]
-        said = f"{first.field}: {first.detail}" if first.field else first.detail
-        raise SnowmeltError(Reason.INVALID_FIELD, said, violations=tuple(wrong))
+        raise SnowmeltError.of_fields(Reason.INVALID_FIELD, wrong)
     return message
 
 

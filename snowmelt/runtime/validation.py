@@ -26,9 +26,7 @@ def check(message: Message) -> None:
         for v in _VALIDATOR.collect_violations(message)
     )
     if violations:
-        first = violations[0]
-        named = f"{first.field}: {first.detail}" if first.field else first.detail
-        raise SnowmeltError(Reason.INVALID_FIELD, named, violations=violations)
+        raise SnowmeltError.of_fields(Reason.INVALID_FIELD, violations)
 
 
 def decode(deserialize: Callable[[bytes], M], raw: bytes, checked: bool = True) -> M:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snowmelt.contracts.candidates import Candidates
+from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.user_state import UserState
 from snowmelt.ranking.assemble import FeatureAssembler
 from snowmelt.ranking.trees import Matrix, TreeParams, Trees
@@ -17,7 +18,7 @@ from snowmelt.training.offline_items import OfflineItems
 from snowmelt.training.past import Past
 from snowmelt.training.queries import Queries
 
-COUNTS_TILE_MS = 3_600_000
+COUNTS_TILE_MS = HOUR_MS
 """Popularity of the whole catalogue is finished once an hour of the past, not every ten seconds."""
 
 

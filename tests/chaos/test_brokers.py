@@ -1,6 +1,5 @@
 """Kafka nodes go under load and nothing is lost; what the log itself has lost stops its partition by name."""
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +17,9 @@ from snowmelt.contracts.topics import EVENTS
 from snowmelt.runtime.kafka.admin import Admin, house_topics
 from snowmelt.runtime.kafka.jars import Distribution
 from snowmelt.runtime.kafka.node import start_kafka
+from tests.fixtures.kafka import CACHE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
-CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
 
 
 @pytest.mark.long

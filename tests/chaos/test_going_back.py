@@ -19,10 +19,10 @@ from snowmelt.chaos.rig import Rig, until
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.runtime.kafka.jars import Distribution
+from tests.fixtures.kafka import CACHE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
 CHECKOUT = Path(__file__).resolve().parents[2]
-CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or CHECKOUT / ".cache")
 
 
 @pytest.fixture

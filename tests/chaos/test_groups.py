@@ -1,6 +1,5 @@
 """Processes of a lane that share partitions: zombies write nothing, who comes and goes loses nothing; in short."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import pytest
 from snowmelt.chaos import scale, zombies
 from snowmelt.chaos.rig import Rig
 from snowmelt.runtime.kafka.jars import Distribution
+from tests.fixtures.kafka import CACHE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
-CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
 
 
 @pytest.fixture

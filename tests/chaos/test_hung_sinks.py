@@ -1,6 +1,5 @@
 """Lanes whose sinks take nothing any more: told to stop, they are gone in time, and what they had read comes again."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +10,9 @@ from snowmelt.chaos.group import GAVE_UP
 from snowmelt.chaos.rig import LANES, Rig, until
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.runtime.kafka.jars import Distribution
+from tests.fixtures.kafka import CACHE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
-CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
 SENT = 2_000
 GONE_S = 10.0
 

@@ -1,6 +1,5 @@
 """Kills at every named point lose nothing and repeat nothing; the same harness sees lanes that are wrong on purpose."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from snowmelt.chaos.plan import HITS, POINTS, RANDOM, plan
 from snowmelt.chaos.rig import Rig
 from snowmelt.chaos.traffic import Traffic
 from snowmelt.runtime.kafka.jars import Distribution
+from tests.fixtures.kafka import CACHE
 
-CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
 PAIRS = {f"{lane}/{point}" for lane in POINTS for point in POINTS[lane]}
 BETWEEN = {"lake": ("after_commit",), "features": ("after_redis",)}
 """Where the lanes that are wrong on purpose are killed: half way through what should be one."""

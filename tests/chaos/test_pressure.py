@@ -1,6 +1,5 @@
 """The pressure drill in short: it pauses, holds its memory, loses nothing; a bound that cannot hold goes red."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,9 @@ import pytest
 from snowmelt.chaos import pressure
 from snowmelt.chaos.rig import Rig
 from snowmelt.runtime.kafka.jars import Distribution
+from tests.fixtures.kafka import CACHE
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]
-CACHE = Path(os.environ.get("SNOWMELT_CACHE_DIR") or Path(__file__).resolve().parents[2] / ".cache")
 
 
 def test_pressure_costs_neither_memory_nor_events(

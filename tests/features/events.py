@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from snowmelt.api.events.v1.events_pb2 import Event
 from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.plan import Numbers
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledView
+from tests.fixtures.views import EVENT_TYPES
 
 NOON_MS = 1_700_000_000_000
 USERS = tuple(f"u{i}" for i in range(4))

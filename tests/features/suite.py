@@ -13,9 +13,9 @@ from snowmelt.contracts.clock import DAY_MS, HOUR_MS
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features.asof import AsOf
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.views import CompiledView
 from tests.features.events import ITEMS, NOON_MS, USERS, events, numbers, rows
+from tests.fixtures.views import EVENT_TYPES
 
 MANY = settings(
     max_examples=25,

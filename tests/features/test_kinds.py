@@ -10,11 +10,11 @@ from snowmelt.contracts.ids import item_key
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features import state
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.kinds import register
 from snowmelt.features.ragged import of_cells
 from snowmelt.features.rows import Rows
 from tests.features.test_meaning import MIDNIGHT_MS, happened, view_of
+from tests.fixtures.views import EVENT_TYPES
 
 PLACES = st.tuples(st.integers(0, 1), st.integers(0, 2), st.integers(1, 4))
 

@@ -10,10 +10,10 @@ from snowmelt.contracts.topics import EVENTS
 from snowmelt.features import ragged, state
 from snowmelt.features.asof import AsOf
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.kinds import register
 from snowmelt.features.views import CompiledView
 from tests.features.events import numbers, random_rows, rows
+from tests.fixtures.views import EVENT_TYPES
 
 MIDNIGHT_MS = 1_700_006_400_000
 

@@ -11,11 +11,12 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import item_key, item_keys, session_entity, word_key
 from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.features.content import columns
-from snowmelt.features.defaults import EVENT_TYPES, default_views
+from snowmelt.features.defaults import default_views
 from snowmelt.features.feature_list import FeatureList
 from snowmelt.features.user import finish_user, with_events
 from tests.features.events import NOON_MS
 from tests.features.test_meaning import happened
+from tests.fixtures.views import EVENT_TYPES
 
 VIEWS = default_views()
 

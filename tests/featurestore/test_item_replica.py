@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from snowmelt.api.events.v1 import events_pb2
+from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
@@ -21,7 +22,7 @@ from tests.fixtures.writes import one_range
 VIEWS = default_views()
 ITEMS = [f"i{n}" for n in range(40)]
 START_MS = 1_700_000_000_000
-AS_OF_MS = START_MS + 3_600_000
+AS_OF_MS = START_MS + HOUR_MS
 
 
 class Shop:

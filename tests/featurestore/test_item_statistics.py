@@ -11,9 +11,9 @@ from snowmelt.contracts.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.featurestore.item_statistics import ItemStatistics
 from tests.features.events import ITEMS, NOON_MS, events, rows
+from tests.fixtures.views import EVENT_TYPES
 
 LINES = (
     Declared("clicks_1h", "click", "sum", HOUR_MS, 5 * MINUTE_MS),

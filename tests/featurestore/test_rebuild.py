@@ -14,7 +14,7 @@ from services.ingest.decode import decode
 from snowmelt.chaos.bad_records import good
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import CATALOG, EVENTS, FEATURE_TOPICS, IMPRESSIONS
-from snowmelt.features.defaults import EVENT_TYPES, default_views
+from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
 from snowmelt.featurestore import claim as claims
 from snowmelt.featurestore import folding, names
@@ -25,6 +25,7 @@ from snowmelt.featurestore.rebuild import rebuild_online
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake, Range
 from snowmelt.runtime.kafka.consumer import Records
+from tests.fixtures.views import EVENT_TYPES
 
 pytestmark = pytest.mark.redis
 VIEWS = default_views()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import redis
 
+from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
 from snowmelt.features.sections import Section
@@ -18,7 +19,7 @@ from snowmelt.featurestore.store import BucketWrite, Counters, PartitionRange, S
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.writes import fences_after, one_range
 
-HOP_MS = 3_600_000
+HOP_MS = HOUR_MS
 VIEWS = SimpleNamespace(
     hash="0123456789abcdef" * 4,
     views={

@@ -7,7 +7,7 @@ import pytest
 
 from snowmelt.chaos.rig import Rig
 from snowmelt.runtime.kafka.jars import Distribution
-from tests.chaos.test_kills import CACHE
+from tests.fixtures.kafka import CACHE
 
 
 @pytest.fixture
@@ -16,4 +16,5 @@ def rig(tmp_path: Path, kafka_distribution: Distribution, monkeypatch: pytest.Mo
     with Rig(tmp_path, partitions=2, cache=CACHE) as made:
         monkeypatch.setenv("SNOWMELT_STATE_DIR", str(made.folder))
         monkeypatch.setenv("SNOWMELT_KAFKA_BOOTSTRAP", made.bootstrap)
+        monkeypatch.setenv("SNOWMELT_REDIS_URL", made.redis_url)
         yield made

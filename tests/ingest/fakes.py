@@ -14,9 +14,9 @@ from services.ingest.decode import Decoded
 from services.ingest.ports import Outcome
 from snowmelt.api.events.v1 import events_pb2 as pb
 from snowmelt.contracts import topics
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.runtime.kafka.admin import Watermarks
 from snowmelt.runtime.kafka.consumer import Place, Polled, Records
+from tests.fixtures.views import EVENT_TYPES
 
 NOW = 1_714_521_600_000
 INCARNATIONS = dict.fromkeys(topics.LAKE_TOPICS, "one")

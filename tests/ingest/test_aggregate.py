@@ -15,11 +15,12 @@ from snowmelt.api.events.v1 import events_pb2 as pb
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import record_key
-from snowmelt.features.defaults import EVENT_TYPES, default_views
+from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
 from snowmelt.featurestore import names
 from snowmelt.featurestore.store import BucketWrite, StateStore
 from snowmelt.runtime.kafka.consumer import Place, Records
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import INCARNATIONS, NOW, NoHistory
 
 pytestmark = pytest.mark.redis

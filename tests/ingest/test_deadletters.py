@@ -11,10 +11,11 @@ from snowmelt.cli import deadletters
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import record_key
 from snowmelt.contracts.topics import DEAD_LETTERS, EVENTS
-from snowmelt.features.defaults import EVENT_TYPES, default_views
+from snowmelt.features.defaults import default_views
 from snowmelt.features.views import CompiledViews
 from snowmelt.runtime.kafka.consumer import Consumer
 from snowmelt.runtime.kafka.producer import Producer
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import NOW, event
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis, pytest.mark.slow]

@@ -15,10 +15,10 @@ from services.ingest.verdicts import MAX_BYTES, Why, dead_rows
 from snowmelt.api.events.v1 import events_pb2 as pb
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import SnowmeltError
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.lake import TABLES
 from snowmelt.runtime.kafka.consumer import UNREADABLE
 from snowmelt.runtime.validation import check
+from tests.fixtures.views import EVENT_TYPES
 
 NOW = 1_714_521_600_000
 GOOD = {"event_id": "e1", "tenant": "default", "user_id": "ann", "item_id": "i1", "type": "click", "event_time_ms": NOW}

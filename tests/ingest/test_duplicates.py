@@ -14,8 +14,8 @@ from services.ingest.lane import Lane
 from services.ingest.past import read_back
 from services.ingest.window import WINDOW_OFFSETS, Window
 from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.runtime.kafka.consumer import Place, Records
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import INCARNATIONS, A, Memory, event, records
 from tests.ingest.test_window import SIZE, defined
 

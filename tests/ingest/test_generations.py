@@ -16,12 +16,13 @@ from services.ingest.lane import Lane
 from services.ingest.ports import Sink
 from snowmelt.contracts.clock import DAY_MS, HOUR_MS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import EVENT_TYPES, default_views
+from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.rebuild import rebuild_online
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import Lake
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import INCARNATIONS, A, B, Log, NoHistory, event, until
 
 pytestmark = pytest.mark.redis
@@ -76,9 +77,9 @@ def expected(views: CompiledViews, lake: Lake, view: str) -> dict[str, bytes]:
     return dict(zip(folded.entities, folded.states, strict=True))
 
 
-@pytest.mark.parametrize("wider", [False, True], ids=["same views", "other views"])
+@pytest.mark.parametrize("other", [False, True], ids=["same views", "other views"])
 def test_the_lane_goes_on_in_the_new_generation_from_what_the_rebuild_folded(
-    redis_url: str, tmp_path: Path, wider: bool
+    redis_url: str, tmp_path: Path, other: bool
 ) -> None:
     views, path = default_views(), tmp_path / "views.json"
     views.dump(path)
@@ -92,7 +93,7 @@ def test_the_lane_goes_on_in_the_new_generation_from_what_the_rebuild_folded(
         land(log, lake)
         fill(log, 130)
         until(lambda: sum(lane.positions().values()) == 560)
-        views = other_views() if wider else views
+        views = other_views() if other else views
         views.dump(path)
         second = rebuild_online(lake.url, redis_url, views, lambda *_: None)
         assert second != first
@@ -110,7 +111,7 @@ def test_the_lane_goes_on_in_the_new_generation_from_what_the_rebuild_folded(
     ours, theirs = (view.finish(each, now_ms) for each in (found, list(stats.values())))
     assert ours["clicks_7d"].tolist() == theirs["clicks_7d"].tolist()
     assert ours["clicks_7d"].sum() == 700
-    assert ("clicks_ever" in ours) is wider
+    assert ("clicks_ever" in ours) is other
     counters = reader.fence_table.counters()["snowmelt.events"]
     assert (counters.applied, counters.duplicates, counters.dead) == (700, 0, 0)
     reader.close()

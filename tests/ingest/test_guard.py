@@ -18,8 +18,8 @@ from services.ingest.lane import Lane
 from services.ingest.verdicts import Verdict, Why
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.topics import EVENTS
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.lake import DEAD_LETTERS, Lake
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import INCARNATIONS, A, NoHistory, event, records
 
 

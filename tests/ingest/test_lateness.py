@@ -15,9 +15,9 @@ from services.ingest.land import LakeSink
 from services.ingest.lane import Lane
 from services.ingest.lateness import Lateness
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.lake import Lake
 from snowmelt.runtime.kafka.consumer import Place, Records
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import INCARNATIONS, NOW, A, B, NoHistory, event, records
 
 ALLOWED_MS = 10

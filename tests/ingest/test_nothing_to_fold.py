@@ -10,11 +10,12 @@ from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, record_key
 from snowmelt.contracts.topics import EVENTS, IMPRESSIONS
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.defaults import EVENT_TYPES, default_views
+from snowmelt.features.defaults import default_views
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
 from snowmelt.featurestore.store import StateStore
 from snowmelt.runtime.kafka.consumer import Records
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import INCARNATIONS, NOW, A, NoHistory, run_of
 
 pytestmark = pytest.mark.redis

@@ -27,13 +27,13 @@ from snowmelt.contracts.topics import EVENTS
 from snowmelt.features.aggregations import AGGREGATIONS
 from snowmelt.features.asof import AsOf
 from snowmelt.features.compile import ViewSpec, compile_views
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.features.rows import Rows
 from snowmelt.featurestore.store import StateStore
 from snowmelt.runtime.kafka.consumer import Records
 from tests.features import test_aggregations
 from tests.features.events import ITEMS, NOON_MS, USERS, events
 from tests.features.suite import AggregationSuite
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import INCARNATIONS, NoHistory
 
 pytestmark = pytest.mark.redis

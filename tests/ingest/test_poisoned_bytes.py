@@ -10,8 +10,8 @@ from services.ingest.decode import decode
 from services.ingest.verdicts import dead_rows
 from snowmelt.api.events.v1 import events_pb2 as pb
 from snowmelt.contracts import topics
-from snowmelt.features.defaults import EVENT_TYPES
 from snowmelt.runtime.kafka.consumer import UNREADABLE
+from tests.fixtures.views import EVENT_TYPES
 from tests.ingest.fakes import NOW, event
 
 ITEM = pb.ItemUpsert(tenant="default", item_id="i", title="t", categories=["c"], price=2, event_time_ms=NOW,

@@ -13,8 +13,6 @@ from snowmelt.training.vectors_interactions import Interactions
 from tests.retrieval import shop
 from tests.retrieval.conftest import CONFIG
 
-DAY = DAY_MS
-
 
 def interactions(rows: Rows, limit: int = 1000) -> Interactions:
     return Interactions.of(rows, np.sort(shop.catalogue().keys), shop.NOW_MS, limit)
@@ -24,7 +22,7 @@ def test_pairs_count_once_with_their_last_time() -> None:
     now = shop.NOW_MS
     rows = shop.rows(
         ["a", "a", "a", "", "b", "b"], ["i1", "i1", "i2", "i1", "i1", "nowhere"],
-        [now - 9 * DAY, now - 2 * DAY, now - DAY, now, now + 1, now],
+        [now - 9 * DAY_MS, now - 2 * DAY_MS, now - DAY_MS, now, now + 1, now],
     )  # fmt: skip
     pairs = interactions(rows)
     assert len(pairs) == 2  # b's are later than the instant or of no item; "" is an impression
@@ -94,7 +92,7 @@ def test_content_map_solves_the_ridge_regression(shopping: Rows) -> None:
 
 @pytest.mark.parametrize("events", [0, 1])
 def test_tables_of_hardly_anything(events: int) -> None:
-    rows = shop.rows(["a"] * events, ["i1"] * events, [shop.NOW_MS - DAY] * events)
+    rows = shop.rows(["a"] * events, ["i1"] * events, [shop.NOW_MS - DAY_MS] * events)
     tables = build_tables(rows, shop.catalogue(), shop.NOW_MS, CONFIG)
     tables.check()
     assert len(tables) == 40

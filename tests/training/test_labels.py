@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snowmelt.api.events.v1.events_pb2 import Event
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import item_key
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
@@ -13,7 +14,6 @@ from snowmelt.training.queries import at_choices, over_window
 
 VIEWS = default_views()
 TYPES = VIEWS.event_types
-DAY = 86_400_000
 T = 1_700_000_000_000
 
 
@@ -71,18 +71,19 @@ def test_data_without_two_classes_is_refused(log: Rows, said: str) -> None:
 
 def test_queries_stand_just_before_a_choice_and_know_what_followed() -> None:
     log = rows(
-        *(("u", f"i{n}", "purchase", n * DAY // 2, None) for n in range(6)), ("v", "i0", "purchase", 2 * DAY, None)
+        *(("u", f"i{n}", "purchase", n * DAY_MS // 2, None) for n in range(6)),
+        ("v", "i0", "purchase", 2 * DAY_MS, None),
     )
     touches = first_touches(log, parse_rules("purchase", TYPES), TYPES)
-    asked = at_choices(touches, T + DAY, T + 3 * DAY, horizon_ms=DAY, per_user=9, limit=99)
+    asked = at_choices(touches, T + DAY_MS, T + 3 * DAY_MS, horizon_ms=DAY_MS, per_user=9, limit=99)
     u = touches.user_names.index("u")
     of_u = asked.take(np.flatnonzero(asked.users == u))
-    assert (of_u.as_of_ms - T).tolist() == [DAY - 1, 3 * DAY // 2 - 1, 2 * DAY - 1, 5 * DAY // 2 - 1]
+    assert (of_u.as_of_ms - T).tolist() == [DAY_MS - 1, 3 * DAY_MS // 2 - 1, 2 * DAY_MS - 1, 5 * DAY_MS // 2 - 1]
     wanted = [("i2", "i3"), ("i3", "i4"), ("i4", "i5"), ("i5",)]
     assert [set(t.tolist()) for t in of_u.truths] == [{item_key("default", i) for i in each} for each in wanted]
-    few = at_choices(touches, T + DAY, T + 3 * DAY, horizon_ms=DAY, per_user=2, limit=99)
+    few = at_choices(touches, T + DAY_MS, T + 3 * DAY_MS, horizon_ms=DAY_MS, per_user=2, limit=99)
     assert [np.count_nonzero(few.users == u), len(few)] == [2, 3]
-    assert len(at_choices(touches, T + DAY, T + 3 * DAY, horizon_ms=DAY, per_user=9, limit=3)) == 3
+    assert len(at_choices(touches, T + DAY_MS, T + 3 * DAY_MS, horizon_ms=DAY_MS, per_user=9, limit=3)) == 3
 
 
 def test_one_query_a_user_of_a_window() -> None:

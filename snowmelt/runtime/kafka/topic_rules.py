@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snowmelt.contracts import topics
+from snowmelt.contracts.clock import DAY_MS
 from snowmelt.runtime.config import ConfigError
 from snowmelt.runtime.kafka.admin import COMPACTED, Admin, TopicState, house_topics
 
-RETENTION_MS = 7 * 86_400_000
+RETENTION_MS = 7 * DAY_MS
 """The least: how long both lanes may stand still, and how old a copy of Redis may be, before records are lost."""
 RETENTION_BYTES = 1 << 30
 """The least of a partition: the 1,000,000 offsets of the duplicate window at 1 KiB a record."""
