@@ -12,6 +12,7 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.releases.child import probe_in_child
 from snowmelt.releases.manifest import Manifest
 from snowmelt.releases.store import ReleaseStore
+from snowmelt.runtime.metrics import RELEASES_REFUSED
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -46,11 +47,14 @@ class ReleaseWatcher(Generic[T]):
         *,
         probe: Callable[[Path], None] = probe_in_child,
         interval_s: float = 0.5,
-        on_refused: Callable[[str, SnowmeltError], None] | None = None,
+        service: str,
     ) -> None:
-        """``load`` opens a verified and probed release; what it raises besides SnowmeltError counts as invalid, too."""
+        """``load`` opens a verified and probed release; what it raises besides SnowmeltError counts as invalid, too.
+
+        What is refused is counted for ``service``.
+        """
         self._store, self._load, self._probe, self._interval_s = store, load, probe, interval_s
-        self._on_refused = on_refused
+        self._refusals = RELEASES_REFUSED.labels(service)
         self._loaded: tuple[Loaded[T], ...] = ()
         self._refused: dict[str, tuple[int, float]] = {}
         self._fault = "no release was activated yet"
@@ -133,8 +137,7 @@ class ReleaseWatcher(Generic[T]):
     def _refuse(self, release_id: str, generation: int, error: SnowmeltError) -> None:
         self._refused[release_id] = (generation, time.monotonic() + RETRY_S)
         self._say(f"release {release_id} was refused: {error.detail}")
-        if self._on_refused:
-            self._on_refused(release_id, error)
+        self._refusals.inc()
 
     def _say(self, fault: str) -> None:
         if fault != self._fault:

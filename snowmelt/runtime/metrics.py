@@ -37,4 +37,8 @@ LAG_EVENTS = Gauge("snowmelt_lag_events", "Records produced and not yet in the l
 LAG_SECONDS = Gauge("snowmelt_lag_seconds", "Age of the oldest record not yet in the lane's sink, seconds.", ["lane"])
 FEATURE_AGE_SECONDS = Gauge("snowmelt_feature_age_seconds", "How far a service's replica may be behind.", ["service"])
 RELEASE_AGE_SECONDS = Gauge("snowmelt_release_age_seconds", "Age of the release that is served.", ["service"])
+RELEASES_REFUSED = Counter(
+    "snowmelt_releases_refused_total", "How often a release that was activated could not be verified or opened.",
+    ["service"],
+)  # fmt: skip
 RELEASE_INFO = Gauge("snowmelt_release_info", "1 for the release that is served.", ["service", "release_id"])

@@ -21,7 +21,7 @@ class FollowedReleases:
 
     def __init__(self, url: str, views: CompiledViews, items: ItemSource, clock: Clock, poll_s: float) -> None:
         self._views, self._items, self._clock = views, items, clock
-        self._watcher = ReleaseWatcher(ReleaseStore(url), self._open, interval_s=poll_s)
+        self._watcher = ReleaseWatcher(ReleaseStore(url), self._open, interval_s=poll_s, service=SERVICE)
 
     def start(self) -> None:
         """Begins to follow."""

@@ -7,7 +7,7 @@ from snowmelt.contracts.items import ItemSource
 from snowmelt.releases import Manifest, ReleaseStore, ReleaseWatcher, probe_in_child
 from snowmelt.retrieval import RetrievalTables, Retriever
 
-FOLDER = "retrieval"
+FOLDER = SERVICE = "retrieval"
 
 
 class WatchedReleases:
@@ -15,7 +15,7 @@ class WatchedReleases:
 
     def __init__(self, store: ReleaseStore, items: ItemSource, probe: Callable[[Path], None] = probe_in_child) -> None:
         self._items = items
-        self._watcher: ReleaseWatcher[Retriever] = ReleaseWatcher(store, self._load, probe=probe)
+        self._watcher: ReleaseWatcher[Retriever] = ReleaseWatcher(store, self._load, probe=probe, service=SERVICE)
 
     def start(self) -> None:
         """Begins to follow the active release."""
