@@ -56,9 +56,9 @@ class Victims:
         """
         if hit.way is Way.TIME:
             return self._kill_at_random()
-        ways = POINTS[self._lane][hit.point]
+        others = [way for way in POINTS[self._lane][hit.point] if way is not hit.way] or [hit.way]
         for number in range(ATTEMPTS):
-            way = hit.way if number < ATTEMPTS / 2 else ways[number % len(ways)]
+            way = hit.way if number < ATTEMPTS / 2 else others[number % len(others)]
             if (came := self._attempt(replace(hit, way=way))) is not None:
                 return came
         return None
