@@ -21,6 +21,7 @@ def test_a_torn_transaction_stays_away_after_a_second_crash(redis_server: Callab
     server = redis_server()
     store, one = StateStore(server.url, VIEWS), state(tiles((5, 1.0)), b"")
     store.apply([write("a", 0, 1, one)])
+    server.until_written()
     server.kill()
     os.truncate(file := server.folder / "appendonly.aof", file.stat().st_size - WITHIN_LAST_COMMAND_BYTES)
     server.start()
@@ -29,6 +30,7 @@ def test_a_torn_transaction_stays_away_after_a_second_crash(redis_server: Callab
     while (known := store.client.info("persistence"))["aof_rewrite_in_progress"] or known["aof_rewrite_scheduled"]:
         time.sleep(0.01)
     store.apply([write("b", 0, 1, one)])
+    server.until_written()
     server.kill()
     server.start()
     assert store.read("item_stats", ["a", "b"]) == [None, one]

@@ -90,14 +90,6 @@ def until_agrees(replica: ItemReplica, store: StateStore, title: str, timeout_s:
         time.sleep(0.02)
 
 
-def until_written(store: StateStore) -> None:
-    """Until the file has what was acknowledged: while it is synced Redis keeps new writes back, up to two seconds."""
-    deadline = time.monotonic() + 20
-    while store.client.info("persistence")["aof_buffer_length"]:
-        assert time.monotonic() < deadline, "Redis does not write its file"
-        time.sleep(0.02)
-
-
 def agrees(replica: ItemReplica, store: StateStore, title: str) -> bool:
     """Whether each item's title and every statistic are those of Redis."""
     keys = item_keys(DEFAULT_TENANT, ITEMS)
@@ -164,7 +156,7 @@ def test_redis_killed_and_replicas_restarted_while_it_changes(
     for round_ in range(3):
         shop.upsert(ITEMS, f"round {round_}")
         shop.click(ITEMS[: 5 + round_])
-        until_written(shop.store)
+        server.until_written()
         server.kill()
         server.start()
         shop.click(ITEMS[round_:])
