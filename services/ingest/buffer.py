@@ -1,9 +1,9 @@
-"""What was read and not yet written: bounded in bytes, handed on by size or by time, fairly between partitions."""
+"""What was read and not yet written: bounded in bytes, handed on by size or by each topic's time, fairly."""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from snowmelt.runtime.kafka.consumer import Place, Records
@@ -21,21 +21,35 @@ class _Waiting:
     rows: int = 0
 
 
+@dataclass(frozen=True)
+class Linger:
+    """How long records gather before they are handed on, in seconds: those of some topics longer than others."""
+
+    usual_s: float = 0.0
+    of_topics: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, topic: str) -> float:
+        """How long a topic's records gather."""
+        return self.of_topics.get(topic, self.usual_s)
+
+
 class Buffer:
     """Between the thread that reads and the one that writes.
 
     Args:
         limit_bytes: what it should hold at most; it takes what it is given, and whoever reads has to look at ``fill``.
         place_rows: records of one partition that one write takes at most, so that a crowded one does not make all wait.
+        linger: how long records gather where few come.
     """
 
-    def __init__(self, limit_bytes: int, place_rows: int = 1_000_000) -> None:
+    def __init__(self, limit_bytes: int, place_rows: int = 1_000_000, linger: Linger | None = None) -> None:
         self.limit_bytes = limit_bytes
         self._place_rows = place_rows
+        self._linger = linger or Linger()
         self._waiting: dict[Place, _Waiting] = {}
         self._bytes = 0
         self._rows = 0
-        self._since = 0.0
+        self._since: dict[str, float] = {}
         self._held: set[Place] = set()
         self._stale: set[Place] = set()
         self._changed = threading.Condition()
@@ -48,30 +62,34 @@ class Buffer:
                 place = (each.topic, each.partition)
                 if place in self._held:
                     continue
-                if not self._rows:
-                    self._since = time.monotonic()
+                self._since.setdefault(each.topic, time.monotonic())
                 waiting = self._waiting.setdefault(place, _Waiting())
                 waiting.records.append(each)
                 self._count(waiting, each, 1)
             self._changed.notify()
 
-    def take(self, max_rows: int, linger_s: float, timeout_s: float) -> list[Records]:
-        """Records once there are ``max_rows`` or the oldest has waited ``linger_s``; none after ``timeout_s``.
+    def take(self, max_rows: int, timeout_s: float) -> list[Records]:
+        """All topics' records once there are ``max_rows``, else those that have gathered; none after ``timeout_s``.
 
         Each partition gets its share of a write, whatever another has waiting.
         """
         deadline = time.monotonic() + timeout_s
         with self._changed:
-            while not self._closed and self._rows < max_rows and self.fill < WRITE_SHARE:
-                now = time.monotonic()
-                due = self._since + linger_s if self._rows else deadline
-                if due <= now:
+            while not (topics := self._due(max_rows)) and not self._closed:
+                due = min([deadline, *(since + self._linger.of(topic) for topic, since in self._since.items())])
+                if (left := due - time.monotonic()) <= 0:
                     break
-                self._changed.wait(due - now)
-            taken = self._taken(max_rows)
+                self._changed.wait(left)
+            taken = self._taken(max_rows, topics)
+            self._gather_anew(topics)
             self._stale.clear()
-            self._since = time.monotonic()
             return taken
+
+    def _due(self, max_rows: int) -> set[str]:
+        if self._closed or self._rows >= max_rows or self.fill >= WRITE_SHARE:
+            return set(self._since)
+        now = time.monotonic()
+        return {topic for topic, since in self._since.items() if since + self._linger.of(topic) <= now}
 
     def current(self, records: Iterable[Records]) -> list[Records]:
         """Those of the last ``take`` whose places were not held since: what else is in hand begins beyond a hole."""
@@ -87,6 +105,7 @@ class Buffer:
                 waiting = self._waiting.pop(place)
                 for each in waiting.records:
                     self._count(waiting, each, -1)
+            self._gather_anew(())
 
     def release(self, places: Iterable[Place]) -> None:
         """Ends ``hold``."""
@@ -119,12 +138,18 @@ class Buffer:
     def __len__(self) -> int:
         return self._rows
 
-    def _taken(self, max_rows: int) -> list[Records]:
+    def _gather_anew(self, topics: Container[str]) -> None:
+        """What is left of these topics gathers from now on; of others where nothing is left, from the next record."""
+        now, left = time.monotonic(), {topic for topic, _ in self._waiting}
+        self._since = {t: now if t in topics else since for t, since in self._since.items() if t in left}
+
+    def _taken(self, max_rows: int, topics: Container[str]) -> list[Records]:
         """What has least waiting comes first, and nobody gets more than those with more could have had."""
         taken: list[Records] = []
         enough = self._bytes / self._rows * max_rows if self._rows else 0
         rows = min(max_rows, int(max_rows * WRITE_SHARE * self.limit_bytes / enough) + 1 if enough else max_rows)
-        places = sorted(self._waiting, key=lambda place: self._waiting[place].rows)
+        due = [place for place in self._waiting if place[0] in topics]
+        places = sorted(due, key=lambda place: self._waiting[place].rows)
         for number, place in enumerate(places):
             room = min(self._place_rows, -(-rows // (len(places) - number)))
             while room > 0 and place in self._waiting:

@@ -27,6 +27,8 @@ class IngestSettings(Settings):
         create_topics: whether topics that are missing are made, with ``partitions`` each.
         flush_rows, flush_seconds: the lake lane commits at so many rows, or this long after the first.
         wait_ms: how long the feature lane lets records gather.
+        count_seconds: how long it lets impressions gather: each answer is one, and a write of one costs as much as that
+            of some hundred.
         memory_mbytes: of the process at most; where the sink is slow, partitions are paused so that it holds. A
             partition of events or impressions takes up to 16 of them, for the ids of its newest 1,000,000 records.
         accept_topics: topics known to be made anew that may begin though the sink holds one before: ``topic:id``,
@@ -53,6 +55,7 @@ class IngestSettings(Settings):
     flush_rows: int = Field(100_000, ge=1)
     flush_seconds: float = Field(1.0, ge=0.01, le=60)
     wait_ms: int = Field(20, ge=0, le=10_000)
+    count_seconds: float = Field(0.5, ge=0, le=60)
     memory_mbytes: int = Field(512, ge=384, le=65_536)
     accept_gaps: str = ""
     accept_topics: str = ""

@@ -35,7 +35,7 @@ class Intake:
         accepted_gaps: by place the range [from, to) that may be passed over although its records are lost.
         accepted_topics: by topic the id under which it may begin anew although the sink holds one before it.
         poll_s: how long a poll may gather records.
-        flush_rows, flush_s: a write begins at so many records, or this long after the first.
+        flush_rows: a write begins at so many records, or when those of a topic have gathered in the buffer.
     """
 
     def __init__(
@@ -50,7 +50,6 @@ class Intake:
         accepted_topics: Mapping[str, str] | None = None,
         poll_s: float,
         flush_rows: int,
-        flush_s: float,
     ) -> None:
         self._source = source
         self._lane = lane
@@ -65,9 +64,7 @@ class Intake:
             accepted_topics=accepted_topics or {},
             remade=self._note_remade,
         )
-        self._writing = Writing(
-            lane, buffer, flush_rows=flush_rows, flush_s=flush_s, moved=self._note_moved, remade=self._note_remade
-        )
+        self._writing = Writing(lane, buffer, flush_rows=flush_rows, moved=self._note_moved, remade=self._note_remade)
         self._mine: set[Place] = set()
         self._reading: set[Place] = set()
         self._paused: set[Place] = set()

@@ -11,7 +11,7 @@ from typing import TypeVar
 from services.ingest.adapters.accepted import AcceptedBad
 from services.ingest.adapters.history import LakeThenKafka
 from services.ingest.aggregate import CALL_ROWS, StateSink
-from services.ingest.buffer import Buffer
+from services.ingest.buffer import Buffer, Linger
 from services.ingest.config import IngestSettings
 from services.ingest.copies import Copies
 from services.ingest.crash import CrashPoints
@@ -27,7 +27,7 @@ from services.ingest.ports import Sink
 from services.ingest.topics import check_topics
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.contracts.topics import LANE_TOPICS
+from snowmelt.contracts.topics import IMPRESSIONS, LANE_TOPICS
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import Lake
@@ -168,17 +168,17 @@ def _helpers(
 
 def _intake(settings: IngestSettings, consumer: Consumer, lane: Lane) -> Intake:
     lake = settings.lane == "lake"
+    linger = Linger(settings.flush_seconds if lake else 0.0, {} if lake else {IMPRESSIONS: settings.count_seconds})
     return Intake(
         consumer,
         Admin(settings.kafka_bootstrap, ASK_S).marks,
         lane,
-        Buffer(buffer_bytes(settings.memory_mbytes, 0), settings.flush_rows if lake else CALL_ROWS),
+        Buffer(buffer_bytes(settings.memory_mbytes, 0), settings.flush_rows if lake else CALL_ROWS, linger),
         memory_mbytes=settings.memory_mbytes,
         accepted_gaps=settings.accepted_gaps(),
         accepted_topics=settings.accepted_topics(),
         poll_s=0.05 if lake else settings.wait_ms / 1000,
         flush_rows=settings.flush_rows if lake else min(settings.flush_rows, FEATURE_ROWS),
-        flush_s=settings.flush_seconds if lake else 0.0,
     )
 
 

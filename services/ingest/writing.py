@@ -27,7 +27,7 @@ class Writing:
 
     Args:
         lane, buffer: to and from.
-        flush_rows, flush_s: a write begins at so many records, or this long after the first.
+        flush_rows: a write begins at so many records, or when those of a topic have gathered in the buffer.
         moved: is told which places the sink holds otherwise than this process believed.
         remade: is told where a topic is another than it was.
     """
@@ -38,13 +38,12 @@ class Writing:
         buffer: Buffer,
         *,
         flush_rows: int,
-        flush_s: float,
         moved: Callable[[Iterable[Place]], None],
         remade: Callable[[RemadeError], None],
     ) -> None:
         self._lane = lane
         self._buffer = buffer
-        self._flush_rows, self._flush_s = flush_rows, flush_s
+        self._flush_rows = flush_rows
         self._write_rows = min(flush_rows, WRITE_ROWS_FIRST)
         self._moved = moved
         self._remade = remade
@@ -75,7 +74,7 @@ class Writing:
         beaten = followed = time.monotonic()
         while True:
             ending = self._ending.is_set()
-            records = self._buffer.take(self._write_rows, self._flush_s, 0.1)
+            records = self._buffer.take(self._write_rows, 0.1)
             self.in_hand_ms = min((each.times_ms[0] for each in records), default=None)
             now = time.monotonic()
             if now - followed > FOLLOW_S:

@@ -23,7 +23,7 @@ class Pipeline:
         self.lane = Lane("features", self.sink, NoHistory(), INCARNATIONS)
         self.intake = Intake(
             self.log, self.log.marks, self.lane, Buffer(limit_bytes), accepted_gaps=accepted or {},
-            accepted_topics=topics, poll_s=0.005, flush_rows=100, flush_s=0.0,
+            accepted_topics=topics, poll_s=0.005, flush_rows=100,
         )  # fmt: skip
 
     def fill(self, place: Place, count: int) -> None:

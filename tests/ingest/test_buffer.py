@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.buffer import OVERHEAD_BYTES, WRITE_SHARE, Buffer
+from services.ingest.buffer import OVERHEAD_BYTES, WRITE_SHARE, Buffer, Linger
 from snowmelt.runtime.kafka.consumer import Place, Records
 
 HOT, CALM, OTHER = ("t", 0), ("t", 1), ("t", 2)
@@ -21,19 +21,19 @@ def test_a_crowded_partition_delays_itself_alone() -> None:
     buffer = Buffer(1 << 30, place_rows=100)
     buffer.put([records(HOT, start, 1000) for start in range(0, 50_000, 1000)])
     buffer.put([records(CALM, 0, 10), records(OTHER, 0, 250)])
-    taken = buffer.take(1000, 0.0, 0.0)
+    taken = buffer.take(1000, 0.0)
     assert offsets(taken, HOT) == list(range(100))
     assert offsets(taken, CALM) == list(range(10))
     assert offsets(taken, OTHER) == list(range(100))
     buffer.put([records(CALM, 10, 5)])
-    assert offsets(buffer.take(1000, 0.0, 0.0), CALM) == list(range(10, 15))
+    assert offsets(buffer.take(1000, 0.0), CALM) == list(range(10, 15))
 
 
 def test_a_write_is_shared_as_evenly_as_what_waits_allows() -> None:
     buffer = Buffer(1 << 30)
     buffer.put([records(HOT, start, 1000) for start in range(0, 50_000, 1000)])
     buffer.put([records(CALM, 0, 120), records(OTHER, 0, 700)])
-    taken = buffer.take(1000, 0.0, 0.0)
+    taken = buffer.take(1000, 0.0)
     assert {place: len(offsets(taken, place)) for place in (HOT, CALM, OTHER)} == {HOT: 440, CALM: 120, OTHER: 440}
 
 
@@ -43,7 +43,7 @@ def test_what_does_not_fit_one_write_comes_first_in_the_next_and_nothing_is_left
     seen: dict[Place, list[int]] = {HOT: [], CALM: [], OTHER: []}
     sizes = []
     while len(buffer):
-        taken = buffer.take(100, 0.0, 0.0)
+        taken = buffer.take(100, 0.0)
         sizes.append(sum(len(each.offsets) for each in taken))
         for place, found in seen.items():
             found.extend(offsets(taken, place))
@@ -53,10 +53,10 @@ def test_what_does_not_fit_one_write_comes_first_in_the_next_and_nothing_is_left
 
 
 def test_a_write_takes_its_share_of_the_bytes() -> None:
-    buffer = Buffer(100 * 1000)
+    buffer = Buffer(100 * 1000, linger=Linger(10.0))
     buffer.put([records(HOT, start, 1, 1000 - OVERHEAD_BYTES) for start in range(90)])
     assert buffer.fill == pytest.approx(0.9)
-    assert len(buffer.take(1_000_000, 10.0, 10.0)) == 100 * WRITE_SHARE + 1
+    assert len(buffer.take(1_000_000, 10.0)) == 100 * WRITE_SHARE + 1
     assert buffer.fill == pytest.approx(0.39)
 
 
@@ -67,3 +67,25 @@ def test_who_crowds_the_buffer() -> None:
     buffer.hold([HOT])
     assert buffer.fill == pytest.approx(0.1)
     assert len(buffer) == 10
+
+
+def test_each_topic_gathers_its_own_time_and_all_are_handed_on_where_there_are_enough() -> None:
+    slow: Place = ("slow", 0)
+    buffer = Buffer(1 << 30, linger=Linger(0.0, {"slow": 3600.0}))
+    buffer.put([records(slow, 0, 10), records(CALM, 0, 10)])
+    assert places(buffer.take(100, 0.0)) == {CALM}
+    assert buffer.take(100, 0.0) == []
+    buffer.put([records(slow, 10, 80), records(CALM, 10, 10)])
+    assert places(buffer.take(100, 0.0)) == {slow, CALM}
+    buffer.put([records(slow, 90, 5)])
+    assert buffer.take(100, 0.0) == []
+    buffer.hold([slow])
+    buffer.release([slow])
+    buffer.put([records(slow, 90, 5)])
+    buffer.close()
+    assert places(buffer.take(100, 3600.0)) == {slow}
+    assert buffer.take(100, 3600.0) == []
+
+
+def places(taken: list[Records]) -> set[Place]:
+    return {(each.topic, each.partition) for each in taken}

@@ -43,7 +43,7 @@ def running(log: Log, sink: Sink, name: str) -> Iterator[Lane]:
     lane = Lane(name, sink, NoHistory(), INCARNATIONS)
     intake = Intake(
         log, log.marks, lane, Buffer(1 << 20), accepted_gaps={}, poll_s=0.005,
-        flush_rows=100, flush_s=0.0,
+        flush_rows=100,
     )  # fmt: skip
     intake.given([A, B])
     stop = threading.Event()

@@ -126,7 +126,7 @@ def test_records_in_hand_of_a_place_that_began_anew_leave_no_hole(lane: Lane, si
     lane.take([run_of(A, 0, 100)])
     lane.settle()
     buffer.put([run_of(A, 100, 120), run_of(B, 0, 5)])
-    in_hand = buffer.take(1000, 0.0, 0.0)
+    in_hand = buffer.take(1000, 0.0)
     sink.ends[A] = 50
     buffer.hold([A])
     assert lane.begin([A]) == {A: 50}
@@ -135,7 +135,7 @@ def test_records_in_hand_of_a_place_that_began_anew_leave_no_hole(lane: Lane, si
     lane.settle()
     assert sink.ends == {A: 50, B: 5}
     buffer.put([run_of(A, 50, 120)])
-    lane.take(buffer.take(1000, 0.0, 0.0), buffer.current)
+    lane.take(buffer.take(1000, 0.0), buffer.current)
     lane.settle()
     assert sink.ids[A] == names(A, 0, 100) + names(A, 50, 120)
 
