@@ -15,6 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import reading
+from snowmelt.lake.numbers import Numbers
 from snowmelt.lake.schemas import DEAD_LETTERS
 
 COMMIT_RETRIES = 15
@@ -60,9 +61,9 @@ def rewinding(owner_id: str) -> str:
     return f"rewinding:{owner_id}"
 
 
-def rewound_to(table: DeltaTable, owner_id: str) -> int | None:
+def rewound_to(numbers: Numbers, owner_id: str) -> int | None:
     """Where a partition is being taken back to; None where it is not."""
-    mark = table.transaction_version(rewinding(owner_id))
+    mark = numbers.of(rewinding(owner_id))
     return mark - 1 if mark else None
 
 
@@ -74,23 +75,18 @@ class FencedError(Exception):
         self.next_offsets = next_offsets
 
 
-def positions(table: DeltaTable, ranges: Sequence[Range]) -> dict[str, int | None]:
-    """The next offset of each range's partition. delta-rs looks through the log for each, for a millisecond or two."""
-    return {each.owner: table.transaction_version(each.owner) for each in ranges}
-
-
-def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
+def append(numbers: Numbers, rows: pa.Table, ranges: Sequence[Range]) -> None:
     """Commits rows and the ends of their ranges.
 
     Raises:
         FencedError: a partition is not where its range starts; nothing was written.
         SnowmeltError: UNAVAILABLE, also while a partition is being taken back; nothing was written.
     """
-    back = {each: rewound_to(table, each.owner) for each in ranges}
+    back = {each: rewound_to(numbers, each.owner) for each in ranges}
     if any(offset is not None for offset in back.values()):
-        table.update_incremental()
-        back = {each: rewound_to(table, each.owner) for each in ranges}
-    before = positions(table, ranges)
+        numbers.table.update_incremental()
+        back = {each: rewound_to(numbers, each.owner) for each in ranges}
+    before = {each.owner: numbers.of(each.owner) for each in ranges}
     # A range from 0 may be a partition's first.
     if gone := {each.owner: before[each.owner] for each in ranges if (before[each.owner] or 0) != each.start}:
         raise FencedError(gone)
@@ -99,19 +95,19 @@ def append(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
             place = f"{each.topic}/{each.partition}"
             detail = f"{place} is being taken back to offset {offset}; where that was broken off, run it again"
             raise SnowmeltError(Reason.UNAVAILABLE, detail)
-    transactions = []
+    written: dict[str, int] = {}
     for each in ranges:
-        transactions.append(Transaction(each.owner, each.end))
+        written[each.owner] = each.end
         for kind, count in (("duplicates", each.duplicates), ("dead", each.dead)):
             if count:
                 key = counter(kind, each.owner)
-                transactions.append(Transaction(key, (table.transaction_version(key) or 0) + count))
+                written[key] = (numbers.of(key) or 0) + count
         if each.watermark_ms:
-            transactions.append(Transaction(counter("watermark", each.owner), each.watermark_ms))
-    commit(table, rows, transactions, before, {each.owner: each.end for each in ranges})
+            written[counter("watermark", each.owner)] = each.watermark_ms
+    commit(numbers, rows, written, before, {each.owner: each.end for each in ranges})
 
 
-def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> None:
+def append_dead(numbers: Numbers, rows: pa.Table, ranges: Sequence[Range]) -> None:
     """Commits dead letters, leaving out those that an earlier attempt at their range has committed already.
 
     Only ranges with rows move the table's offsets. None at or beyond a partition's offset is there yet; of those before
@@ -122,22 +118,23 @@ def append_dead(table: DeltaTable, rows: pa.Table, ranges: Sequence[Range]) -> N
         SnowmeltError: UNAVAILABLE; nothing was written.
     """
     places = [(owner(*key[:3]), key[3]) for key in _places(rows)]
-    done = _ends(table, places)
+    done = _ends(numbers, places)
     if any(offset < done[key] for key, offset in places):
-        table.update_incremental()  # what this handle knows may have been taken back since, which no commit would show
-        done = _ends(table, places)
+        # What this handle knows may have been taken back since, which no commit would show.
+        numbers.table.update_incremental()
+        done = _ends(numbers, places)
     early = [offset for key, offset in places if offset < done[key]]
-    there = _there(table, rows, min(early)) if early else set()
+    there = _there(numbers.table, rows, min(early)) if early else set()
     fresh = rows.filter(pa.array([place not in there for place in places], pa.bool_()))
     if len(fresh) == 0:
         return
     touched = [each for each in ranges if each.owner in done]
     ends = {each.owner: max(each.end, done[each.owner]) for each in touched}
-    commit(table, fresh, [Transaction(own, end) for own, end in ends.items()], positions(table, touched), ends)
+    commit(numbers, fresh, ends, {own: numbers.of(own) for own in ends}, ends)
 
 
-def _ends(table: DeltaTable, places: Sequence[tuple[str, int]]) -> dict[str, int]:
-    return {key: table.transaction_version(key) or 0 for key in {key for key, _ in places}}
+def _ends(numbers: Numbers, places: Sequence[tuple[str, int]]) -> dict[str, int]:
+    return {key: numbers.of(key) or 0 for key in {key for key, _ in places}}
 
 
 def _places(rows: pa.Table) -> list[tuple[str, str, int, int]]:
@@ -152,31 +149,31 @@ def _there(table: DeltaTable, rows: pa.Table, start: int) -> set[tuple[str, int]
     return {(owner(*key[:3]), key[3]) for key in _places(found)}
 
 
-def mark(table: DeltaTable, rows: pa.Table, kind: str, values: Mapping[str, int]) -> None:
+def mark(numbers: Numbers, rows: pa.Table, kind: str, values: Mapping[str, int]) -> None:
     """Commits rows that belong to no range, and numbers of a kind by owner.
 
     Raises:
         SnowmeltError: UNAVAILABLE; nothing was written.
     """
     try:
-        _write(table, rows, [Transaction(counter(kind, own), value) for own, value in values.items()])
+        _write(numbers, rows, {counter(kind, own): value for own, value in values.items()})
     except (CommitFailedError, DeltaError, OSError) as error:
         raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take the commit: {error}") from error
 
 
 def commit(
-    table: DeltaTable,
+    numbers: Numbers,
     rows: pa.Table,
-    transactions: list[Transaction],
+    written: Mapping[str, int],
     before: Mapping[str, int | None],
     after: Mapping[str, int],
 ) -> None:
     """Writes with the handle whose versions were compared; an unclear end is looked up, never tried again blindly.
 
     Args:
-        table: the handle.
+        numbers: of the handle.
         rows: what to add.
-        transactions: what to note.
+        written: by application id what to note.
         before: by owner where its partition is on the handle.
         after: by owner where the commit takes it.
 
@@ -185,10 +182,10 @@ def commit(
         SnowmeltError: UNAVAILABLE; nothing was written.
     """
     try:
-        _write(table, rows, transactions)
+        _write(numbers, rows, written)
     except (CommitFailedError, DeltaError, OSError) as error:
-        table.update_incremental()
-        now = {own: table.transaction_version(own) for own in before}
+        numbers.table.update_incremental()
+        now = {own: numbers.of(own) for own in before}
         if not isinstance(error, CommitFailedError) and now == after:
             return
         if now != before:
@@ -196,14 +193,17 @@ def commit(
         raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take the commit: {error}") from error
 
 
-def _write(table: DeltaTable, rows: pa.Table, transactions: list[Transaction]) -> None:
+def _write(numbers: Numbers, rows: pa.Table, written: Mapping[str, int]) -> None:
+    version = numbers.table.version()
+    noted = [Transaction(app_id, number) for app_id, number in written.items()]
     write_deltalake(
-        table,
+        numbers.table,
         rows,
         mode="append",
         writer_properties=_WRITER,
-        commit_properties=CommitProperties(app_transactions=transactions, max_commit_retries=COMMIT_RETRIES),
+        commit_properties=CommitProperties(app_transactions=noted, max_commit_retries=COMMIT_RETRIES),
     )
+    numbers.committed(version, written)
 
 
 def widen(table: DeltaTable, schema: pa.Schema) -> None:

@@ -14,6 +14,7 @@ from snowmelt.lake import appending, compacting, reading, rewinding
 from snowmelt.lake.appending import Range, counter, owner
 from snowmelt.lake.compacting import COMPACT_FILES
 from snowmelt.lake.errors import lake_errors
+from snowmelt.lake.numbers import Numbers
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES, TOPIC_TABLES, properties
 
 Partition = tuple[str, str, int]
@@ -48,6 +49,7 @@ class Lake:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._handles: dict[str, DeltaTable] = {}
+        self._numbers: dict[str, Numbers] = {}
 
     @lake_errors()
     def create(self) -> None:
@@ -134,9 +136,9 @@ class Lake:
             FencedError: another writer has moved a partition; nothing was written.
             SnowmeltError: UNAVAILABLE; nothing was written.
         """
-        handle = self._handles.get(table) or self.handle(table)
+        numbers = self._numbers.get(table) or self._newest(table)
         write = appending.append_dead if table == DEAD_LETTERS else appending.append
-        write(handle, rows, ranges)
+        write(numbers, rows, ranges)
 
     @lake_errors()
     def progress(
@@ -216,7 +218,7 @@ class Lake:
         Raises:
             SnowmeltError: UNAVAILABLE or NOT_FOUND.
         """
-        appending.mark(self.handle(table), rows, "", {})
+        appending.mark(self._newest(table), rows, "", {})
 
     @lake_errors()
     def mark(self, table: str, kind: str, values: Mapping[Partition, int]) -> None:
@@ -226,7 +228,7 @@ class Lake:
             SnowmeltError: UNAVAILABLE or NOT_FOUND.
         """
         named = {owner(*key): value for key, value in values.items()}
-        appending.mark(self.handle(table), TABLES[table].empty_table(), kind, named)
+        appending.mark(self._newest(table), TABLES[table].empty_table(), kind, named)
 
     @lake_errors()
     def marks(self, table: str, kind: str, wanted: Sequence[Partition]) -> dict[Partition, int]:
@@ -250,3 +252,7 @@ class Lake:
         Old versions stay readable. A lake that is no folder is left as it is.
         """
         return compacting.compact(self.url, table, files)
+
+    def _newest(self, table: str) -> Numbers:
+        handle = self.handle(table)
+        return self._numbers.setdefault(table, Numbers(handle))
