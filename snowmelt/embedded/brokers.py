@@ -46,7 +46,7 @@ class EmbeddedBroker:
         with log.open("a") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "snowmelt.embedded.broker"],
-                stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, start_new_session=True,
+                stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, process_group=0,
             )  # fmt: skip
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:

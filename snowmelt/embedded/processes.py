@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +17,18 @@ STEADY_S = 30.0
 
 @dataclass(frozen=True)
 class Spec:
-    """What to run, and how to see that it is ready; ``ready`` is asked again and again and may raise nothing."""
+    """What to run, and how to see that it is ready.
+
+    Attributes:
+        ready: is asked again and again and may raise nothing.
+        niceness: how far it gives way to others where the machine is busy, beyond what the supervisor does.
+    """
 
     name: str
     argv: Sequence[str]
     environ: Mapping[str, str]
     ready: Callable[[], bool] = lambda: True
+    niceness: int = 0
 
 
 class StartError(Exception):
@@ -117,11 +124,17 @@ class Supervisor:
     def _spawn(self, spec: Spec, log: Path) -> subprocess.Popen[bytes]:
         with log.open("ab") as out:
             os.chmod(log, 0o600)  # noqa: PTH101 - an open file's mode, before anything is written
-            # A session of its own: Ctrl-C reaches the supervisor alone, which then stops the rest in order.
-            return subprocess.Popen(
+            # A process group of its own: Ctrl-C reaches the supervisor alone, which then stops the rest in order. Not
+            # a session of its own: Linux shares a core out by sessions first, and niceness would count for nothing.
+            process = subprocess.Popen(
                 list(spec.argv), env=dict(spec.environ), stdout=out, stderr=out, stdin=subprocess.DEVNULL,
-                start_new_session=True,
+                process_group=0,
             )  # fmt: skip
+        if spec.niceness:
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            with suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, process.pid, own + spec.niceness)
+        return process
 
     def _watch(self) -> None:
         while not self._done.wait(0.1):

@@ -18,6 +18,8 @@ SERVICES = ("ingest-lake", "ingest-features", "retrieval", "ranker", "gateway", 
 _STOP_FIRST = ("gateway", "trainer", "retrieval", "ranker")
 _LANES = ("ingest-lake", "ingest-features")
 DRAIN_S = 6.0
+_NICENESS = {"ingest-lake": 10, "ingest-features": 10, "collector": 10, "trainer": 19}
+"""On one machine answers come first: a commit or a training takes all cores for a while."""
 
 
 class Stack:
@@ -123,7 +125,8 @@ class Stack:
 
     def _collector(self) -> Spec:
         where = ("--port", str(self.ports["collector"]), "--spans", str(self.home.spans))
-        return Spec("collector", [sys.executable, "-P", "-m", "snowmelt.embedded.collector", *where], os.environ)
+        argv = [sys.executable, "-P", "-m", "snowmelt.embedded.collector", *where]
+        return Spec("collector", argv, os.environ, niceness=_NICENESS["collector"])
 
     def _service(self, name: str) -> Spec:
         module, _, lane = name.partition("-")
@@ -133,7 +136,7 @@ class Stack:
             environ["SNOWMELT_INGEST_LANE"] = lane
             environ["SNOWMELT_INGEST_OPS_ADDRESS"] = f"127.0.0.1:{ops}"
         argv = [sys.executable, "-P", "-m", f"services.{module}"]
-        return Spec(name, argv, environ, lambda: _alive(ops))
+        return Spec(name, argv, environ, lambda: _alive(ops), _NICENESS.get(name, 0))
 
 
 def _alive(ops_port: int) -> bool:
