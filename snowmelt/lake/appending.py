@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.lake import reading
+from snowmelt.lake import parquet, reading
 from snowmelt.lake.numbers import Numbers
 from snowmelt.lake.schemas import DEAD_LETTERS
 
 COMMIT_RETRIES = 15
 """Against commits that do not concern us, such as a compaction."""
-_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
+_WRITER = parquet.writer()
 
 
 @dataclass(frozen=True)

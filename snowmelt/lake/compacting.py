@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable, WriterProperties
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
+
+from snowmelt.lake import parquet
 
 SMALL_BYTES = 32 * 1024 * 1024
 COMPACT_FILES = 64
-_WRITER = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=131_072)
+_WRITER = parquet.writer(131_072)
 """A row group is held in memory until it is whole; delta-rs's own has 1,048,576 rows."""
 
 

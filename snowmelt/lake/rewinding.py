@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.lake import reading
+from snowmelt.lake import parquet, reading
 from snowmelt.lake.appending import counter, owner, rewinding, rewound_to
 from snowmelt.lake.numbers import Numbers
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES
@@ -24,7 +24,7 @@ Partition = tuple[str, str, int]
 
 ATTEMPTS = 20
 """Against a lane that commits at the same moment; once the mark is there it does not."""
-_WRITER = WriterProperties(compression="ZSTD", compression_level=1)
+_WRITER = parquet.writer()
 
 
 def rewind(table: DeltaTable, dead: DeltaTable, name: str, offsets: Mapping[Partition, int]) -> None:
