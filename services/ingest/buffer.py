@@ -12,6 +12,8 @@ OVERHEAD_BYTES = 200
 """Of a record's Python objects beside its value."""
 WRITE_SHARE = 0.5
 """Of the limit that one write takes at most."""
+RESUME_AT = 0.4
+"""Below this share of the limit whoever reads has to go on; above it, what waits is handed on without lingering."""
 
 
 @dataclass
@@ -69,7 +71,9 @@ class Buffer:
             self._changed.notify()
 
     def take(self, max_rows: int, timeout_s: float) -> list[Records]:
-        """All topics' records once there are ``max_rows``, else those that have gathered; none after ``timeout_s``.
+        """All topics' records where there are many, else those that have gathered; none after ``timeout_s``.
+
+        There are many from ``max_rows`` or RESUME_AT on: of partitions that are paused nothing more would come.
 
         Each partition gets its share of a write, whatever another has waiting.
         """
@@ -86,7 +90,7 @@ class Buffer:
             return taken
 
     def _due(self, max_rows: int) -> set[str]:
-        if self._closed or self._rows >= max_rows or self.fill >= WRITE_SHARE:
+        if self._closed or self._rows >= max_rows or self.fill >= RESUME_AT:
             return set(self._since)
         now = time.monotonic()
         return {topic for topic, since in self._since.items() if since + self._linger.of(topic) <= now}

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from services.ingest.buffer import Buffer
+from services.ingest.buffer import RESUME_AT, Buffer
 from services.ingest.lane import Lane
 from services.ingest.memory import buffer_bytes, needed_mbytes
 from services.ingest.opening import Opening, remade_text
@@ -19,7 +19,7 @@ from snowmelt.runtime.metrics import LET_GO_SECONDS, PARTITION_PAUSES, PARTITION
 _LOG = logging.getLogger(__name__)
 
 POLL_RECORDS = 10_000
-PAUSE_AT, RESUME_AT = 0.8, 0.4
+PAUSE_AT, PAUSE_ALL_AT = 0.8, 1.25
 SHOW_S = 5.0
 DRAIN_S = 5.0
 """How long what was read may take to be written when the process ends; what is not comes again at the next start."""
@@ -160,15 +160,20 @@ class Intake:
                 self._has_read = True
 
     def _balance(self) -> None:
-        """Pauses the partitions that crowd the buffer, all of them where that is not enough, until there is room."""
+        """Pauses the partitions that crowd the buffer, then all that have anything in it, until there is room.
+
+        Those that have nothing waiting go on: where all are paused, Kafka's client sleeps, and takes up to a second to
+        notice that one is not any more.
+        """
         fill = self.buffer.fill
         if RESUME_AT <= fill <= PAUSE_AT:
             return
         wanted: set[Place] = set()
-        if fill > 1:
+        if fill > PAUSE_ALL_AT:
             wanted = set(self._reading)
         elif fill > PAUSE_AT:
-            wanted = (self._paused | self.buffer.crowded(PAUSE_AT)) & self._reading
+            share = PAUSE_AT if fill <= 1 else 0.0
+            wanted = (self._paused | self.buffer.crowded(share)) & self._reading
         if paused := wanted - self._paused:
             self._source.pause(paused)
             PARTITION_PAUSES.labels(self._lane.name).inc(len(paused))
