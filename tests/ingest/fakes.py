@@ -49,7 +49,7 @@ class Log:
         self.calls: list[str] = []
         self.committed: dict[Place, int] = {}
         self.polls = 0
-        self._step = step
+        self.step = step
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         self.polls += 1
@@ -60,7 +60,7 @@ class Log:
             if at < self.low[place]:
                 lost.append(place)
                 del self.at[place]
-            elif values := self.values[place][at : at + min(self._step, max_records)]:
+            elif values := self.values[place][at : at + min(self.step, max_records)]:
                 found.append(records(place, at, values))
                 self.at[place] = at + len(values)
         if not found:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.ingest.buffer import OVERHEAD_BYTES, WRITE_SHARE, Buffer, Linger
+from services.ingest.buffer import OVERHEAD_BYTES, RESUME_AT, WRITE_SHARE, Buffer, Linger
 from snowmelt.runtime.kafka.consumer import Place, Records
 
 HOT, CALM, OTHER = ("t", 0), ("t", 1), ("t", 2)
@@ -58,6 +58,14 @@ def test_a_write_takes_its_share_of_the_bytes() -> None:
     assert buffer.fill == pytest.approx(0.9)
     assert len(buffer.take(1_000_000, 10.0)) == 100 * WRITE_SHARE + 1
     assert buffer.fill == pytest.approx(0.39)
+
+
+@pytest.mark.parametrize(("rows", "handed_on"), [(39, 0), (40, 40)])
+def test_what_waits_where_reading_may_stand_still_does_not_linger(rows: int, handed_on: int) -> None:
+    buffer = Buffer(100 * 1000, linger=Linger(3600.0))
+    buffer.put([records(HOT, 0, rows, 1000 - OVERHEAD_BYTES)])
+    assert (buffer.fill >= RESUME_AT) == bool(handed_on)
+    assert len(offsets(buffer.take(1_000_000, 0.0), HOT)) == handed_on
 
 
 def test_who_crowds_the_buffer() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from services.ingest import intake as module
+from services.ingest.buffer import OVERHEAD_BYTES
 from services.ingest.ports import MovedError
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from tests.ingest.fakes import A, B, until
+from tests.ingest.fakes import A, B, event, until
 from tests.ingest.pipeline import Pipeline
 
 
@@ -104,6 +105,26 @@ def test_a_full_buffer_pauses_the_log_until_it_is_well_down_again() -> None:
     assert 0 < len(fills) <= pipeline.log.calls.count("pause")
     assert max(fills) < module.RESUME_AT
     assert read < 1500
+
+
+def test_a_partition_with_nothing_waiting_is_read_on_beside_a_full_buffer() -> None:
+    count = 500
+    pipeline = Pipeline(limit_bytes=int(count * (OVERHEAD_BYTES + len(event(1000))) / 1.1))
+    pipeline.log.step = count
+    pipeline.sink.open.clear()
+    with pipeline.running():
+        for batch in (1, 2):
+            pipeline.fill(A, 10)
+            until(lambda: pipeline.sink.prepared == batch)  # noqa: B023
+        pipeline.fill(A, count)
+        until(lambda: pipeline.log.paused)
+        assert 1 < pipeline.intake.buffer.fill < module.PAUSE_ALL_AT
+        assert pipeline.log.paused == {A}
+        pipeline.fill(B, 3)
+        until(lambda: pipeline.log.paused == {A, B})
+        assert pipeline.log.at[B] == 3
+        pipeline.sink.open.set()
+        until(lambda: pipeline.whole(A, B))
 
 
 def test_a_partition_that_moved_goes_back_to_its_sink() -> None:
