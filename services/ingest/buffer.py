@@ -39,7 +39,7 @@ class Buffer:
     """Between the thread that reads and the one that writes.
 
     Args:
-        limit_bytes: what it should hold at most; it takes what it is given, and whoever reads has to look at ``fill``.
+        limit_bytes: what it should hold; it takes what it is given, and whoever reads has to look at ``fill``.
         place_rows: records of one partition that one write takes at most, so that a crowded one does not make all wait.
         linger: how long records gather where few come.
     """
@@ -80,12 +80,12 @@ class Buffer:
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while not (topics := self._due(max_rows)) and not self._closed:
-                due = min([deadline, *(since + self._linger.of(topic) for topic, since in self._since.items())])
-                if (left := due - time.monotonic()) <= 0:
+                if (now := time.monotonic()) >= deadline:
                     break
-                self._changed.wait(left)
+                due = min([deadline, *(since + self._linger.of(topic) for topic, since in self._since.items())])
+                self._changed.wait(max(0.0, due - now))
             taken = self._taken(max_rows, topics)
-            self._gather_anew(topics)
+            self._note_gone(lingers_again=topics)
             self._stale.clear()
             return taken
 
@@ -109,7 +109,7 @@ class Buffer:
                 waiting = self._waiting.pop(place)
                 for each in waiting.records:
                     self._count(waiting, each, -1)
-            self._gather_anew(())
+            self._note_gone()
 
     def release(self, places: Iterable[Place]) -> None:
         """Ends ``hold``."""
@@ -142,10 +142,9 @@ class Buffer:
     def __len__(self) -> int:
         return self._rows
 
-    def _gather_anew(self, topics: Container[str]) -> None:
-        """What is left of these topics gathers from now on; of others where nothing is left, from the next record."""
+    def _note_gone(self, lingers_again: Container[str] = ()) -> None:
         now, left = time.monotonic(), {topic for topic, _ in self._waiting}
-        self._since = {t: now if t in topics else since for t, since in self._since.items() if t in left}
+        self._since = {t: now if t in lingers_again else since for t, since in self._since.items() if t in left}
 
     def _taken(self, max_rows: int, topics: Container[str]) -> list[Records]:
         """What has least waiting comes first, and nobody gets more than those with more could have had."""

@@ -25,7 +25,8 @@ class IngestSettings(Settings):
         member: a stable name for static membership of the group.
         session_seconds: a process that the group has not heard of for so long is taken for dead.
         create_topics: whether topics that are missing are made, with ``partitions`` each.
-        flush_rows, flush_seconds: the lake lane commits at so many rows, or this long after the first.
+        flush_rows, flush_seconds: the lake lane commits at so many rows, this long after the first, or where it would
+            soon have to stop reading.
         wait_ms: how long the feature lane lets records gather.
         count_seconds: how long it lets impressions gather: each answer is one, and a write of one costs as much as that
             of some hundred.

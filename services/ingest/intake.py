@@ -20,6 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 POLL_RECORDS = 10_000
 PAUSE_AT, PAUSE_ALL_AT = 0.8, 1.25
+"""Of the buffer's limit: from where on partitions that crowd it are paused, and from where on all of them."""
 SHOW_S = 5.0
 DRAIN_S = 5.0
 """How long what was read may take to be written when the process ends; what is not comes again at the next start."""
@@ -35,7 +36,7 @@ class Intake:
         accepted_gaps: by place the range [from, to) that may be passed over although its records are lost.
         accepted_topics: by topic the id under which it may begin anew although the sink holds one before it.
         poll_s: how long a poll may gather records.
-        flush_rows: a write begins at so many records, or when those of a topic have gathered in the buffer.
+        flush_rows: of a write at most; it begins when the buffer hands them on.
     """
 
     def __init__(
@@ -160,10 +161,9 @@ class Intake:
                 self._has_read = True
 
     def _balance(self) -> None:
-        """Pauses the partitions that crowd the buffer, then all that have anything in it, until there is room.
+        """Pauses partitions that crowd the buffer, then all that have anything in it, then all, until there is room.
 
-        Those that have nothing waiting go on: where all are paused, Kafka's client sleeps, and takes up to a second to
-        notice that one is not any more.
+        All come last: then Kafka's client sleeps, and takes up to a second to notice that one may be read again.
         """
         fill = self.buffer.fill
         if RESUME_AT <= fill <= PAUSE_AT:

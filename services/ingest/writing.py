@@ -27,7 +27,7 @@ class Writing:
 
     Args:
         lane, buffer: to and from.
-        flush_rows: a write begins at so many records, or when those of a topic have gathered in the buffer.
+        flush_rows: of a write at most; it begins when the buffer hands them on.
         moved: is told which places the sink holds otherwise than this process believed.
         remade: is told where a topic is another than it was.
     """

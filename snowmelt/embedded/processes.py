@@ -6,11 +6,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+NICEST = 19
 STEADY_S = 30.0
 """A process that lived so long has its backoff forgotten."""
 
@@ -132,8 +132,7 @@ class Supervisor:
             )  # fmt: skip
         if spec.niceness:
             own = os.getpriority(os.PRIO_PROCESS, 0)
-            with suppress(ProcessLookupError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, own + spec.niceness)
+            os.setpriority(os.PRIO_PGRP, process.pid, min(own + spec.niceness, NICEST))
         return process
 
     def _watch(self) -> None:

@@ -15,7 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import parquet, reading
-from snowmelt.lake.numbers import Numbers
+from snowmelt.lake.app_versions import AppVersions
 from snowmelt.lake.schemas import DEAD_LETTERS
 
 COMMIT_RETRIES = 15
@@ -61,9 +61,9 @@ def rewinding(owner_id: str) -> str:
     return f"rewinding:{owner_id}"
 
 
-def rewound_to(numbers: Numbers, owner_id: str) -> int | None:
+def rewound_to(log: AppVersions, owner_id: str) -> int | None:
     """Where a partition is being taken back to; None where it is not."""
-    mark = numbers.of(rewinding(owner_id))
+    mark = log.of(rewinding(owner_id))
     return mark - 1 if mark else None
 
 
@@ -75,18 +75,18 @@ class FencedError(Exception):
         self.next_offsets = next_offsets
 
 
-def append(numbers: Numbers, rows: pa.Table, ranges: Sequence[Range]) -> None:
+def append(log: AppVersions, rows: pa.Table, ranges: Sequence[Range]) -> None:
     """Commits rows and the ends of their ranges.
 
     Raises:
         FencedError: a partition is not where its range starts; nothing was written.
         SnowmeltError: UNAVAILABLE, also while a partition is being taken back; nothing was written.
     """
-    back = {each: rewound_to(numbers, each.owner) for each in ranges}
+    back = {each: rewound_to(log, each.owner) for each in ranges}
     if any(offset is not None for offset in back.values()):
-        numbers.table.update_incremental()
-        back = {each: rewound_to(numbers, each.owner) for each in ranges}
-    before = {each.owner: numbers.of(each.owner) for each in ranges}
+        log.table.update_incremental()
+        back = {each: rewound_to(log, each.owner) for each in ranges}
+    before = {each.owner: log.of(each.owner) for each in ranges}
     # A range from 0 may be a partition's first.
     if gone := {each.owner: before[each.owner] for each in ranges if (before[each.owner] or 0) != each.start}:
         raise FencedError(gone)
@@ -101,13 +101,13 @@ def append(numbers: Numbers, rows: pa.Table, ranges: Sequence[Range]) -> None:
         for kind, count in (("duplicates", each.duplicates), ("dead", each.dead)):
             if count:
                 key = counter(kind, each.owner)
-                written[key] = (numbers.of(key) or 0) + count
+                written[key] = (log.of(key) or 0) + count
         if each.watermark_ms:
             written[counter("watermark", each.owner)] = each.watermark_ms
-    commit(numbers, rows, written, before, {each.owner: each.end for each in ranges})
+    commit(log, rows, written, before, {each.owner: each.end for each in ranges})
 
 
-def append_dead(numbers: Numbers, rows: pa.Table, ranges: Sequence[Range]) -> None:
+def append_dead(log: AppVersions, rows: pa.Table, ranges: Sequence[Range]) -> None:
     """Commits dead letters, leaving out those that an earlier attempt at their range has committed already.
 
     Only ranges with rows move the table's offsets. None at or beyond a partition's offset is there yet; of those before
@@ -118,23 +118,23 @@ def append_dead(numbers: Numbers, rows: pa.Table, ranges: Sequence[Range]) -> No
         SnowmeltError: UNAVAILABLE; nothing was written.
     """
     places = [(owner(*key[:3]), key[3]) for key in _places(rows)]
-    done = _ends(numbers, places)
+    done = _ends(log, places)
     if any(offset < done[key] for key, offset in places):
         # What this handle knows may have been taken back since, which no commit would show.
-        numbers.table.update_incremental()
-        done = _ends(numbers, places)
+        log.table.update_incremental()
+        done = _ends(log, places)
     early = [offset for key, offset in places if offset < done[key]]
-    there = _there(numbers.table, rows, min(early)) if early else set()
+    there = _there(log.table, rows, min(early)) if early else set()
     fresh = rows.filter(pa.array([place not in there for place in places], pa.bool_()))
     if len(fresh) == 0:
         return
     touched = [each for each in ranges if each.owner in done]
     ends = {each.owner: max(each.end, done[each.owner]) for each in touched}
-    commit(numbers, fresh, ends, {own: numbers.of(own) for own in ends}, ends)
+    commit(log, fresh, ends, {own: log.of(own) for own in ends}, ends)
 
 
-def _ends(numbers: Numbers, places: Sequence[tuple[str, int]]) -> dict[str, int]:
-    return {key: numbers.of(key) or 0 for key in {key for key, _ in places}}
+def _ends(log: AppVersions, places: Sequence[tuple[str, int]]) -> dict[str, int]:
+    return {key: log.of(key) or 0 for key in {key for key, _ in places}}
 
 
 def _places(rows: pa.Table) -> list[tuple[str, str, int, int]]:
@@ -149,20 +149,20 @@ def _there(table: DeltaTable, rows: pa.Table, start: int) -> set[tuple[str, int]
     return {(owner(*key[:3]), key[3]) for key in _places(found)}
 
 
-def mark(numbers: Numbers, rows: pa.Table, kind: str, values: Mapping[str, int]) -> None:
+def mark(log: AppVersions, rows: pa.Table, kind: str, values: Mapping[str, int]) -> None:
     """Commits rows that belong to no range, and numbers of a kind by owner.
 
     Raises:
         SnowmeltError: UNAVAILABLE; nothing was written.
     """
     try:
-        _write(numbers, rows, {counter(kind, own): value for own, value in values.items()})
+        _write(log, rows, {counter(kind, own): value for own, value in values.items()})
     except (CommitFailedError, DeltaError, OSError) as error:
         raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take the commit: {error}") from error
 
 
 def commit(
-    numbers: Numbers,
+    log: AppVersions,
     rows: pa.Table,
     written: Mapping[str, int],
     before: Mapping[str, int | None],
@@ -171,7 +171,7 @@ def commit(
     """Writes with the handle whose versions were compared; an unclear end is looked up, never tried again blindly.
 
     Args:
-        numbers: of the handle.
+        log: as the handle knows it.
         rows: what to add.
         written: by application id what to note.
         before: by owner where its partition is on the handle.
@@ -182,10 +182,10 @@ def commit(
         SnowmeltError: UNAVAILABLE; nothing was written.
     """
     try:
-        _write(numbers, rows, written)
+        _write(log, rows, written)
     except (CommitFailedError, DeltaError, OSError) as error:
-        numbers.table.update_incremental()
-        now = {own: numbers.of(own) for own in before}
+        log.table.update_incremental()
+        now = {own: log.of(own) for own in before}
         if not isinstance(error, CommitFailedError) and now == after:
             return
         if now != before:
@@ -193,17 +193,17 @@ def commit(
         raise SnowmeltError(Reason.UNAVAILABLE, f"the lake did not take the commit: {error}") from error
 
 
-def _write(numbers: Numbers, rows: pa.Table, written: Mapping[str, int]) -> None:
-    version = numbers.table.version()
+def _write(log: AppVersions, rows: pa.Table, written: Mapping[str, int]) -> None:
+    version = log.table.version()
     noted = [Transaction(app_id, number) for app_id, number in written.items()]
     write_deltalake(
-        numbers.table,
+        log.table,
         rows,
         mode="append",
         writer_properties=_WRITER,
         commit_properties=CommitProperties(app_transactions=noted, max_commit_retries=COMMIT_RETRIES),
     )
-    numbers.committed(version, written)
+    log.committed(version, written)
 
 
 def widen(table: DeltaTable, schema: pa.Schema) -> None:

@@ -11,10 +11,10 @@ from deltalake.exceptions import TableNotFoundError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import appending, compacting, reading, rewinding
+from snowmelt.lake.app_versions import AppVersions
 from snowmelt.lake.appending import Range, counter, owner
 from snowmelt.lake.compacting import COMPACT_FILES
 from snowmelt.lake.errors import lake_errors
-from snowmelt.lake.numbers import Numbers
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES, TOPIC_TABLES, properties
 
 Partition = tuple[str, str, int]
@@ -49,7 +49,7 @@ class Lake:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._handles: dict[str, DeltaTable] = {}
-        self._numbers: dict[str, Numbers] = {}
+        self._logs: dict[str, AppVersions] = {}
 
     @lake_errors()
     def create(self) -> None:
@@ -136,9 +136,9 @@ class Lake:
             FencedError: another writer has moved a partition; nothing was written.
             SnowmeltError: UNAVAILABLE; nothing was written.
         """
-        numbers = self._numbers.get(table) or self._newest(table)
+        log = self._logs.get(table) or self._newest(table)
         write = appending.append_dead if table == DEAD_LETTERS else appending.append
-        write(numbers, rows, ranges)
+        write(log, rows, ranges)
 
     @lake_errors()
     def progress(
@@ -253,6 +253,6 @@ class Lake:
         """
         return compacting.compact(self.url, table, files)
 
-    def _newest(self, table: str) -> Numbers:
+    def _newest(self, table: str) -> AppVersions:
         handle = self.handle(table)
-        return self._numbers.setdefault(table, Numbers(handle))
+        return self._logs.setdefault(table, AppVersions(handle))

@@ -15,8 +15,8 @@ from deltalake.exceptions import CommitFailedError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import parquet, reading
+from snowmelt.lake.app_versions import AppVersions
 from snowmelt.lake.appending import counter, owner, rewinding, rewound_to
-from snowmelt.lake.numbers import Numbers
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES
 
 Partition = tuple[str, str, int]
@@ -57,8 +57,8 @@ def rewind(table: DeltaTable, dead: DeltaTable, name: str, offsets: Mapping[Part
 
 def unfinished(table: DeltaTable, keys: list[Partition]) -> dict[Partition, int]:
     """Where partitions were being taken back to when that ended half way."""
-    numbers = Numbers(table)
-    found = {key: rewound_to(numbers, owner(*key)) for key in keys}
+    log = AppVersions(table)
+    found = {key: rewound_to(log, owner(*key)) for key in keys}
     return {key: offset for key, offset in found.items() if offset is not None}
 
 

@@ -1,5 +1,7 @@
 """The buffer: bounded, by turns, and in the order of each partition."""
 
+import time
+
 import pytest
 
 from services.ingest.buffer import OVERHEAD_BYTES, RESUME_AT, WRITE_SHARE, Buffer, Linger
@@ -93,6 +95,23 @@ def test_each_topic_gathers_its_own_time_and_all_are_handed_on_where_there_are_e
     buffer.close()
     assert places(buffer.take(100, 3600.0)) == {slow}
     assert buffer.take(100, 3600.0) == []
+
+
+def test_records_are_handed_on_once_they_have_gathered_and_not_before() -> None:
+    buffer = Buffer(1 << 30, linger=Linger(0.2))
+    began = time.monotonic()
+    buffer.put([records(CALM, 0, 3)])
+    assert len(buffer.take(100, 20.0)) == 1
+    assert time.monotonic() - began >= 0.2
+
+
+def test_nothing_is_due_of_what_was_dropped() -> None:
+    buffer = Buffer(1 << 30)
+    buffer.put([records(CALM, 0, 3)])
+    buffer.hold([CALM])
+    began = time.monotonic()
+    assert buffer.take(100, 0.2) == []
+    assert time.monotonic() - began >= 0.2
 
 
 def places(taken: list[Records]) -> set[Place]:
