@@ -18,7 +18,7 @@ SERVICES = ("ingest-lake", "ingest-features", "retrieval", "ranker", "gateway", 
 _STOP_FIRST = ("gateway", "trainer", "retrieval", "ranker")
 _LANES = ("ingest-lake", "ingest-features")
 DRAIN_S = 6.0
-_NICENESS = {"ingest-lake": 10, "ingest-features": 10, "collector": 10, "trainer": 19}
+_NICENESS = {"ingest-lake": 10, "ingest-features": 10, "collector": 10, "trainer": 15}
 """On one machine answers come first: a commit or a training takes all cores for a while."""
 
 

@@ -80,7 +80,10 @@ def start(state: Path, shop: Path) -> System:
     log = state.with_suffix(f".{time.monotonic_ns()}.log")
     command = [sys.executable, "-P", "-m", "snowmelt.cli.main", "up", "--free-ports", "--data", str(shop)]
     with log.open("wb") as out:
-        process = subprocess.Popen(command, env=_environ(state), stdout=out, stderr=out, cwd=CHECKOUT)
+        # As from a terminal of its own: what gives way in it gives way to the rest of it, and not to other tests.
+        process = subprocess.Popen(
+            command, env=_environ(state), stdout=out, stderr=out, cwd=CHECKOUT, start_new_session=True
+        )
     return System(Home(state), process, log)
 
 

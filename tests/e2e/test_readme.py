@@ -24,7 +24,8 @@ PROCESSES = 9
 def test_the_two_commands_and_what_they_print(tmp_path: Path) -> None:
     state, log = tmp_path / "state", tmp_path / "up.log"
     with log.open("wb") as out:
-        up = subprocess.Popen(["make", "up", f"STATE={state}"], cwd=CHECKOUT, stdout=out, stderr=out, env=_environ())
+        command = ["make", "up", f"STATE={state}"]
+        up = subprocess.Popen(command, cwd=CHECKOUT, stdout=out, stderr=out, env=_environ(), start_new_session=True)
     try:
         eventually(lambda: _ready(up, log), READY_S, log.read_text)
         processes = psutil.Process(up.pid).children(recursive=True)

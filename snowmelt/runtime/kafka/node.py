@@ -81,7 +81,7 @@ class KafkaNode:
         command[1:1] = [*flags, logging]
         with (self.folder / "node.log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, process_group=0
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
             )
 
     def check(self) -> None:
