@@ -65,6 +65,13 @@ class System:
         said: dict[str, object] = json.loads(done.stdout)
         return said
 
+    def status(self) -> dict[str, object]:
+        """What ``snowmelt status`` says, ready or not."""
+        command = [sys.executable, "-P", "-m", "snowmelt.cli.main", "status", "--json"]
+        done = subprocess.run(command, env=_environ(self.home.folder), capture_output=True, text=True, check=False)
+        said: dict[str, object] = json.loads(done.stdout)
+        return said
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(20)
