@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,18 +59,19 @@ class System:
         return 0
 
     def verb(self, *words: str) -> dict[str, object]:
-        command = [sys.executable, "-P", "-m", "snowmelt.cli.main", *words]
-        done = subprocess.run(command, env=_environ(self.home.folder), capture_output=True, text=True, check=False)
+        done = self._run(words)
         assert done.returncode == 0, done.stdout + done.stderr
         said: dict[str, object] = json.loads(done.stdout)
         return said
 
     def status(self) -> dict[str, object]:
         """What ``snowmelt status`` says, ready or not."""
-        command = [sys.executable, "-P", "-m", "snowmelt.cli.main", "status", "--json"]
-        done = subprocess.run(command, env=_environ(self.home.folder), capture_output=True, text=True, check=False)
-        said: dict[str, object] = json.loads(done.stdout)
+        said: dict[str, object] = json.loads(self._run(("status", "--json")).stdout)
         return said
+
+    def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-m", "snowmelt.cli.main", *words]
+        return subprocess.run(command, env=_environ(self.home.folder), capture_output=True, text=True, check=False)
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
