@@ -1,8 +1,9 @@
 """Connections to Redis: explicit timeouts, bounded retries, and errors in the house's words."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
@@ -37,6 +38,42 @@ def connect(url: str, timeout_s: float = 5.0, retries: int = RETRIES) -> redis.R
         )
     except ValueError as error:
         raise ConfigError(f"SNOWMELT_REDIS_URL: {error}") from None
+
+
+def answers(client: redis.Redis, commands: Callable[[], Iterable[Sequence[str | bytes | int]]]) -> list[Any]:
+    """Sends each command while the next is made, then reads all answers; an error among them is an answer, too.
+
+    A pipeline makes and packs all of its commands before it sends the first: the server would have nothing to do for
+    that while. Where the connection breaks, ``commands`` is called and all of them are sent again.
+
+    Raises:
+        redis.ConnectionError, redis.TimeoutError: after the client's retries.
+    """
+    pool = client.connection_pool
+    connection: Any = pool.get_connection()
+
+    def once() -> list[Any]:
+        sent = 0
+        for command in commands():
+            connection.send_command(*command)
+            sent += 1
+        return [_answer(connection) for _ in range(sent)]
+
+    try:
+        found: list[Any] = connection.retry.call_with_retry(once, lambda _: connection.disconnect())
+        return found
+    except BaseException:  # answers may be on their way still: nobody else must read them
+        connection.disconnect()
+        raise
+    finally:
+        pool.release(connection)
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
 from snowmelt.featurestore.append_only import AppendOnlyFile
-from snowmelt.featurestore.connection import check_server, connect, redis_errors
+from snowmelt.featurestore.connection import answers, check_server, connect, redis_errors
 from snowmelt.featurestore.fences import Fences, Partition
 from snowmelt.featurestore.generations import Generations, check_views
 from snowmelt.featurestore.sections import pack_spec
@@ -142,27 +142,22 @@ class StateStore:
             SnowmeltError: UNAVAILABLE; INTERNAL where a state cannot be merged.
         """
         epoch = uuid.uuid4().hex
-        commands = [self._command(write, epoch) for write in writes]
         with redis_errors():
             try:
-                return self._send(commands)
+                return self._send(writes, epoch)
             except NoScriptError:
                 self._sha = ""
-                return self._send(commands)
+                return self._send(writes, epoch)
 
-    def _send(self, commands: list[tuple[int, list[bytes | str | int]]]) -> list[list[int]]:
-        if not self._sha:
-            self._sha = str(self.client.script_load(self._script))
-        pipeline = self.client.pipeline(transaction=False)
-        for keys, arguments in commands:
-            pipeline.evalsha(self._sha, keys, *arguments)
-        answers = pipeline.execute(raise_on_error=False)  # its own raising quotes the whole command, ids and all
-        for answer in answers:
+    def _send(self, writes: Sequence[BucketWrite], epoch: str) -> list[list[int]]:
+        sha = self._sha = self._sha or str(self.client.script_load(self._script))
+        found = answers(self.client, lambda: (("EVALSHA", sha, *self._command(write, epoch)) for write in writes))
+        for answer in found:
             if isinstance(answer, Exception):
                 raise answer
-        return answers
+        return found
 
-    def _command(self, write: BucketWrite, epoch: str) -> tuple[int, list[bytes | str | int]]:
+    def _command(self, write: BucketWrite, epoch: str) -> list[bytes | str | int]:
         place = (self.tenant, write.bucket, self.generation)
         keys: list[bytes | str | int] = [names.fence(*place), names.sequence(*place)]
         ranges: list[bytes | str | int] = []
@@ -185,7 +180,7 @@ class StateStore:
             deltas += own
             views += 1
         keys += states
-        return len(keys), [*keys, epoch, len(write.ranges), *ranges, views, *heads, *deltas]
+        return [len(keys), *keys, epoch, len(write.ranges), *ranges, views, *heads, *deltas]
 
     def read(self, view: str, entities: Sequence[str]) -> list[bytes | None]:
         """n packed states of a view, in order; None where an entity has none.
