@@ -52,9 +52,8 @@ class UserStateReader:
         by_key = dict(zip(word_keys(names).tolist(), names, strict=True))
         for key, weight in zip(state.category_keys.tolist(), state.category_weights.tolist(), strict=True):
             features[f"category_affinity.{by_key.get(key, f'#{key:016x}')}"] = weight
-        if not math.isnan(state.price_level):
-            features["price_level"] = state.price_level
-        return features
+        numbers = {"price_level": state.price_level, **state.numbers}
+        return features | {name: value for name, value in numbers.items() if not math.isnan(value)}
 
     def _recent(self, state: UserState) -> list[RecentItem]:
         columns, rows = self._items.columns(), self._items.rows(state.recent_keys)

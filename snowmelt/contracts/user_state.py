@@ -1,5 +1,6 @@
 """A user's state: packed as the online store keeps it, and finished as algorithms read it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,6 +55,7 @@ class UserState:
         type_counts: decayed count by event type.
         category_keys, category_weights: uint64[c], float64[c], decayed counts by category.
         price_level: decayed mean price; NaN where unknown.
+        numbers: every other feature of the view user_profile that is one number, by name; NaN where it is absent.
     """
 
     recent_keys: Keys = field(default_factory=_keys)
@@ -64,3 +66,4 @@ class UserState:
     category_keys: Keys = field(default_factory=_keys)
     category_weights: Weights = field(default_factory=_weights)
     price_level: float = float("nan")
+    numbers: Mapping[str, float] = field(default_factory=dict)

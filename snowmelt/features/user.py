@@ -1,11 +1,12 @@
 """A user's packed state -> what algorithms read; and an anonymous session's steps -> packed state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.contracts.ids import Keys
 from snowmelt.contracts.user_state import PackedUserState, UserState
 from snowmelt.features.rows import Rows
 from snowmelt.features.single import SingleReading
@@ -13,17 +14,40 @@ from snowmelt.features.views import CompiledView, CompiledViews
 
 PROFILE = "user_profile"
 SEEN = "user_seen"
-_PROFILE_FEATURES = (
-    "recent_items",
-    "recent_items_times",
-    "recent_items_types",
-    "type_counts",
-    "type_counts_keys",
-    "category_affinity",
-    "category_affinity_keys",
-    "price_level",
-)
-_SEEN_FEATURES = ("seen_items",)
+_READ = {
+    PROFILE: {
+        "recent_items": "uint64[]",
+        "recent_items_times": "int64[]",
+        "recent_items_types": "uint8[]",
+        "type_counts": "float64[]",
+        "type_counts_keys": "uint64[]",
+        "category_affinity": "float64[]",
+        "category_affinity_keys": "uint64[]",
+        "price_level": "float32",
+    },
+    SEEN: {"seen_items": "uint64[]"},
+}
+"""What algorithms read of each view by name, and as what."""
+
+
+def check_users(views: CompiledViews) -> None:
+    """Refuses views that lack what retrieval, ranker and gateway read of users; views that are not there pass.
+
+    Raises:
+        SnowmeltError: INVALID_FIELD.
+    """
+    for name, needed in _READ.items():
+        if name not in views.views:
+            continue
+        there = {feature.name: feature.dtype for feature in views.views[name].features}
+        if wrong := [f"{feature} ({dtype})" for feature, dtype in needed.items() if there.get(feature) != dtype]:
+            detail = f"{name}: retrieval and the ranker read {', '.join(wrong)} of it: put the line back as it was"
+            raise SnowmeltError(Reason.INVALID_FIELD, detail, field=name)
+
+
+def user_numbers(views: CompiledViews) -> tuple[str, ...]:
+    """The features of user_profile that are one number and that no algorithm knows by name, sorted."""
+    return tuple(name for name in views.views[PROFILE].scalars if name not in _READ[PROFILE])
 
 
 def finish_user(views: CompiledViews, packed: PackedUserState, as_of_ms: int) -> UserState:
@@ -33,8 +57,13 @@ def finish_user(views: CompiledViews, packed: PackedUserState, as_of_ms: int) ->
         SnowmeltError: FEATURES_MISMATCH where other compiled views wrote the state.
     """
     _check(views, packed)
-    profile = _read(views.views[PROFILE], packed.profile, as_of_ms, _PROFILE_FEATURES)
-    seen = _read(views.views[SEEN], packed.seen, as_of_ms, _SEEN_FEATURES)["seen_items"]
+    profile = _read(views.views[PROFILE], packed.profile, as_of_ms, (*_READ[PROFILE], *user_numbers(views)))
+    seen = _read(views.views[SEEN], packed.seen, as_of_ms, tuple(_READ[SEEN]))["seen_items"]
+    return user_of(views, profile, seen)
+
+
+def user_of(views: CompiledViews, profile: Mapping[str, Any], seen: Keys) -> UserState:
+    """A user's state out of one user's finished features of user_profile, by name, and of user_seen, uint64[s]."""
     codes, weights = profile["type_counts_keys"].tolist(), profile["type_counts"].tolist()
     return UserState(
         recent_keys=profile["recent_items"],
@@ -45,6 +74,7 @@ def finish_user(views: CompiledViews, packed: PackedUserState, as_of_ms: int) ->
         category_keys=profile["category_affinity_keys"],
         category_weights=profile["category_affinity"],
         price_level=float(profile["price_level"]),
+        numbers={name: float(profile[name]) for name in user_numbers(views)},
     )
 
 

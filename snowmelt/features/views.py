@@ -22,6 +22,7 @@ from snowmelt.features.rows import Entities, Rows
 from snowmelt.features.sections import Group, Section, groups
 
 FORMAT = 1
+SCALARS = ("float32", "float64")
 
 Values = dict[str, Any]
 """By feature: float32[n] or float64[n], a list of n arrays, or a list of n payloads (bytes or None)."""
@@ -85,6 +86,11 @@ class CompiledView:
     def groups(self) -> tuple[Group, ...]:
         """The sections by group, in order."""
         return groups(self.sections)
+
+    @cached_property
+    def scalars(self) -> tuple[str, ...]:
+        """The names of the features that are one number, sorted."""
+        return tuple(sorted(feature.name for feature in self.features if feature.dtype in SCALARS))
 
     @cached_property
     def hash(self) -> str:

@@ -12,6 +12,7 @@ from feast.types import Array, Bytes, FeastType, Float32, Float64, Int32, Int64
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.features.aggregations import AGGREGATIONS, Ask, parse
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
+from snowmelt.features.user import check_users
 from snowmelt.features.views import CompiledViews
 
 EVENT_TYPES_TAG = "event_types"
@@ -43,7 +44,7 @@ def compile_stream_views(views: Sequence[Any]) -> CompiledViews:
     """Compiles Feast's StreamFeatureView objects.
 
     Raises:
-        SnowmeltError: INVALID_FIELD naming the view and the feature that cannot be computed, and why.
+        SnowmeltError: INVALID_FIELD naming the view and the feature that cannot be computed or is missing, and why.
     """
     declared = {view.name: _event_types(view) for view in views}
     types = {types for types in declared.values() if types}
@@ -52,7 +53,9 @@ def compile_stream_views(views: Sequence[Any]) -> CompiledViews:
             ", ".join(sorted(declared)),
             f"their sources must carry the same tag {EVENT_TYPES_TAG}, found {sorted(types)}",
         )
-    return compile_views(types.pop(), [_spec(view) for view in views])
+    compiled = compile_views(types.pop(), [_spec(view) for view in views])
+    check_users(compiled)
+    return compiled
 
 
 def write_views(views: CompiledViews, place: Path, *, partial: bool) -> CompiledViews:

@@ -30,7 +30,7 @@ class ItemStatistics:
 
     def __init__(self, view: CompiledView, tenant: str) -> None:
         self._view, self._tenant = view, tenant
-        self._names = tuple(f.name for f in view.features if f.dtype in {"float32", "float64"})
+        self._names = view.scalars
         self._plan = view.plan(self._names)
         self._lock = threading.Lock()
         self._index = KeyIndex()

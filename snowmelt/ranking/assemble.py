@@ -79,6 +79,7 @@ class FeatureAssembler:
             len(user.recent_keys),
             np.nan if last is None else (as_of_ms - int(last)) / DAY_MS,
             user.price_level,
+            *(user.numbers.get(name, np.nan) for name in self.schema.numbers),
         ]
         return np.repeat(np.array(values, np.float32)[:, None], n, axis=1)
 

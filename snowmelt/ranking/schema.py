@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from snowmelt.features.feature_list import FeatureList
+from snowmelt.features.user import user_numbers
 from snowmelt.features.views import CompiledViews
 
 ITEM_STATS = "item_stats"
@@ -29,17 +30,18 @@ class RankingSchema:
         sources: names of the candidate sources, in retrieval's order.
         statistics: every scalar feature of the view item_stats, sorted: a new one gets a column without code.
         event_types: the declared types, in order of their codes.
+        numbers: scalar features of the view user_profile that the columns above do not have, sorted; as ``statistics``.
     """
 
     sources: tuple[str, ...]
     statistics: tuple[str, ...]
     event_types: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, views: CompiledViews, sources: Sequence[str]) -> "RankingSchema":
         """The schema that the compiled views and the names of the sources give."""
-        scalars = sorted(f.name for f in views.views[ITEM_STATS].features if f.dtype in {"float32", "float64"})
-        return cls(tuple(sources), tuple(scalars), views.event_types)
+        return cls(tuple(sources), views.views[ITEM_STATS].scalars, views.event_types, user_numbers(views))
 
     @cached_property
     def features(self) -> FeatureList:
@@ -53,6 +55,7 @@ class RankingSchema:
                 *ITEM,
                 *(f"user.count.{name}" for name in self.event_types),
                 *USER,
+                *(f"user.{name}" for name in self.numbers),
                 *CROSSES,
             ]
         )

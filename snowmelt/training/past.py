@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ from snowmelt.contracts.user_state import UserState
 from snowmelt.features import content
 from snowmelt.features.asof import AsOf
 from snowmelt.features.rows import NO_TYPE, Rows
-from snowmelt.features.user import PROFILE, SEEN
+from snowmelt.features.user import PROFILE, SEEN, user_of
 from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.schema import ITEM_STATS
 from snowmelt.training.errors import BadDataError
@@ -55,8 +54,7 @@ class Past:
         columns = self._content(as_of_ms, until_ms or as_of_ms)
         if announced:
             columns = replace(columns, available_from_ms=np.minimum(columns.available_from_ms, as_of_ms))
-        names = [f.name for f in self.views.views[ITEM_STATS].features if f.dtype in {"float32", "float64"}]
-        return OfflineItems(columns, self._statistics, names)
+        return OfflineItems(columns, self._statistics, self.views.views[ITEM_STATS].scalars)
 
     def states(self, entities: Sequence[str], times_ms: npt.NDArray[np.int64]) -> list[UserState]:
         """The state of each user at each instant, aligned."""
@@ -65,21 +63,9 @@ class Past:
             part = slice(start, start + STATES_AT_ONCE)
             profile = self._profiles.read(entities[part], times_ms[part])
             seen = self._seen.read(entities[part], times_ms[part], ["seen_items"])["seen_items"]
-            made += [self._state(profile, seen[row], row) for row in range(len(seen))]
+            for row, cell in enumerate(seen):
+                made.append(user_of(self.views, {name: values[row] for name, values in profile.items()}, cell))
         return made
-
-    def _state(self, profile: dict[str, Any], seen: npt.NDArray[np.uint64], row: int) -> UserState:
-        codes, weights = profile["type_counts_keys"][row].tolist(), profile["type_counts"][row].tolist()
-        return UserState(
-            recent_keys=profile["recent_items"][row],
-            recent_times_ms=profile["recent_items_times"][row],
-            recent_types=profile["recent_items_types"][row],
-            seen_keys=seen,
-            type_counts={self.views.event_types[code]: weight for code, weight in zip(codes, weights, strict=True)},
-            category_keys=profile["category_affinity_keys"][row],
-            category_weights=profile["category_affinity"][row],
-            price_level=float(profile["price_level"][row]),
-        )
 
     def _content(self, as_of_ms: int, until_ms: int) -> ItemColumns:
         """Each item's newest change at or before ``as_of_ms``, else its first one before ``until_ms``."""

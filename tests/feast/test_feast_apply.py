@@ -19,13 +19,17 @@ from snowmelt.featurestore.feast_pins import pinned
 from snowmelt.featurestore.rebuild import rebuild_online
 from tests.feast.conftest import STATE, copy_repository, feast_apply
 from tests.feast.lanes import START_MS, Lanes, make_cycles
-from tests.feast.matrix import ranker_column
+from tests.feast.matrix import ranker_column, user_column
 
 STEP_MS = 20 * MINUTE_MS
 LINE = """\
     Aggregation(name="best_rating_7d", column="rating.value", function="max", time_window=7 * DAY, slide_interval=HOUR),
 """
 ANCHOR = "ITEM_STATS = [\n"
+USER_LINE = """\
+    Aggregation(name="best_given_7d", column="rating.value", function="max", time_window=7 * DAY, slide_interval=HOUR),
+"""
+USER_ANCHOR = "USER_PROFILE = [\n"
 
 
 def test_the_default_views_are_those_of_the_repository(views):
@@ -38,6 +42,7 @@ def test_the_default_views_are_those_of_the_repository(views):
         ('function="distinct"', 'function="distnct"', "did you mean 'distinct'"),
         ("slide_interval=HOUR)", "slide_interval=timedelta(minutes=7))", "is no multiple of its hop of 0:07:00"),
         ('EVENT_TYPES = "view,click', 'EVENT_TYPES = "click,view', "append only"),
+        ('name="price_level"', 'name="price_liked"', "read price_level (float32) of it: put the line back"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_in_one_clear_line(applied, tmp_path, was, becomes, said):
@@ -85,7 +90,7 @@ def test_one_more_line_is_a_feature_online_historically_and_of_the_ranker(tmp_pa
         old.write(cycle)
     repo = copy_repository(tmp_path)
     text = (repo / "features.py").read_text()
-    (repo / "features.py").write_text(text.replace(ANCHOR, ANCHOR + LINE))
+    (repo / "features.py").write_text(text.replace(ANCHOR, ANCHOR + LINE).replace(USER_ANCHOR, USER_ANCHOR + USER_LINE))
     done = feast_apply(repo)
     assert done.returncode == 0, done.stderr
     fresh = CompiledViews.load(tmp_path / STATE / "views.json")
@@ -108,6 +113,20 @@ def test_one_more_line_is_a_feature_online_historically_and_of_the_ranker(tmp_pa
     np.testing.assert_array_equal(history["best_rating_7d"], expected)
     np.testing.assert_array_equal(history["views_1d"], online["views_1d"])
     np.testing.assert_array_equal(ranker_column("best_rating_7d", redis_url, fresh, asked["item_id"], end_ms), expected)
+    # A line of a user's view likewise.
+    given = {}
+    for event in (e for c in cycles for e in c.events if e.type == "rating"):
+        given[event.user_id] = max(given.get(event.user_id, 0.0), event.value)
+    whom = {"user_id": [f"user-{i}" for i in range(20)]}
+    expected = [given.get(i, np.nan) for i in whom["user_id"]]
+    assert given
+    with pinned(as_of_ms=end_ms):
+        online = store.get_online_features(["user_profile:best_given_7d"], whom).to_df()
+    frame = pd.DataFrame({**whom, "event_timestamp": pd.Timestamp(end_ms, unit="ms", tz="UTC")})
+    history = store.get_historical_features(frame, ["user_profile:best_given_7d"]).to_df()
+    np.testing.assert_array_equal(online["best_given_7d"], expected)
+    np.testing.assert_array_equal(history["best_given_7d"], expected)
+    np.testing.assert_array_equal(user_column("best_given_7d", redis_url, fresh, whom["user_id"], end_ms), expected)
 
 
 def test_an_ordinary_view_is_kept_beside_the_streams(open_store, lanes, applied):
