@@ -2,19 +2,24 @@
 
 import threading
 from collections import defaultdict
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from services.trainer.adapters.lake import LakeHistory
 from snowmelt.contracts.clock import MINUTE_MS, Clock
-from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
+from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
 from snowmelt.contracts.topics import EVENTS, IMPRESSIONS
+from snowmelt.contracts.user_state import PackedUserState, UserState
+from snowmelt.features.user import PROFILE, SEEN, finish_user
 from snowmelt.featurestore.feast_columns import python_values
 from snowmelt.featurestore.feast_pins import pinned
 from snowmelt.featurestore.store import StateStore
-from tests.feast.lanes import INCARNATION, START_MS, make_cycles
+from tests.feast.lanes import START_MS, make_cycles
 from tests.feast.matrix import ranker_column
+from tests.ingest.fakes import INCARNATIONS
 
 USERS, ITEMS = 60, 80
 PAIRS = 1000
@@ -37,7 +42,9 @@ def same(one: object, other: object) -> bool:
 
 def test_a_thousand_pairs_agree_during_ingestion(lanes, open_store, redis_url, views):
     cycles = make_cycles(40, 150, USERS, ITEMS, STEP_MS)
+    events_each, slates_each = len(cycles[0].records), len(cycles[0].slates)
     store, service = open_store(), StateStore(redis_url, views)
+    lanes.write_catalog(ITEMS)
     lanes.write(cycles[0])
     ended = threading.Event()
     failures: list[BaseException] = []
@@ -54,27 +61,38 @@ def test_a_thousand_pairs_agree_during_ingestion(lanes, open_store, redis_url, v
     rng = np.random.default_rng(11)
     writer = threading.Thread(target=ingest)
     writer.start()
-    found, during = [], 0
+    found, states, during = [], [], 0
     while len(found) < PAIRS:
         entity, view = _draw(rng)
         bucket = entity_bucket(DEFAULT_TENANT, entity)
         before = _fences(service, bucket)
-        as_of_ms = START_MS + before[0] // 150 * STEP_MS + int(rng.integers(0, 3 * 60 * MINUTE_MS))
+        as_of_ms = START_MS + before[0] // events_each * STEP_MS + int(rng.integers(0, 3 * 60 * MINUTE_MS))
         key = "user_id" if view.startswith("user") else "item_id"
         references = [f"{view}:{f.name}" for f in views.views[view].features]
         with pinned(as_of_ms=as_of_ms):
             online = store.get_online_features(references, [{key: entity}]).to_dict()
         served = views.views[view].finish(service.read(view, [entity]), as_of_ms)
-        if _fences(service, bucket) != before or before[0] // 150 != before[1] // 15:
+        user = _user(service, entity, as_of_ms)
+        if _fences(service, bucket) != before or before[0] // events_each != before[1] // slates_each:
             continue  # a write came between the reads
         during += not ended.is_set()
         assert {n: python_values(v) for n, v in served.items()} == {n: v for n, v in online.items() if n != key}
         found.append((before[0], view, key, entity, as_of_ms, online))
+        states.append((before[0], entity, as_of_ms, served if key == "item_id" else user))
     writer.join()
     assert not failures
     assert during > PAIRS // 10, "ingestion was over before the reads began"
     assert len({offset for offset, *_ in found}) > 3
+    counted = service.fence_table.counters()[EVENTS]
+    assert (counted.applied, counted.duplicates, counted.dead) == (40 * 150, 40 * 10, 40)
     _compare_with_history(store, lanes, found, views)
+    _compare_with_training(lanes, states, views)
+
+
+def _user(service: StateStore, entity: str, as_of_ms: int) -> UserState:
+    (profile,), (seen,) = (service.read(view, [entity]) for view in (PROFILE, SEEN))
+    packed = PackedUserState(entity, profile or b"", seen or b"", service.views.hash)
+    return finish_user(service.views, packed, as_of_ms)
 
 
 def _draw(rng: np.random.Generator) -> tuple[str, str]:
@@ -84,7 +102,7 @@ def _draw(rng: np.random.Generator) -> tuple[str, str]:
 
 
 def _fences(service: StateStore, bucket: int) -> tuple[int, int]:
-    return tuple(service.fences(INCARNATION, topic, 0)[bucket] or 0 for topic in (EVENTS, IMPRESSIONS))
+    return tuple(service.fences(INCARNATIONS[topic], topic, 0)[bucket] or 0 for topic in (EVENTS, IMPRESSIONS))
 
 
 def _compare_with_history(store, lanes, found, views) -> None:
@@ -102,6 +120,30 @@ def _compare_with_history(store, lanes, found, views) -> None:
                 assert same(online[name][0], history[name][row]), (name, entity, as_of_ms, offset)
             compared += 1
     assert compared == PAIRS
+
+
+def _compare_with_training(lanes, states, views) -> None:
+    """What the trainer joins of the lake as it was: the very states and statistics that services read then."""
+    groups = defaultdict(list)
+    for offset, *state in states:
+        groups[offset].append(state)
+    for offset, asked in groups.items():
+        past = LakeHistory(lanes.lake, views).read(lanes.landed[offset])[0]
+        for entity, as_of_ms, served in asked:
+            if isinstance(served, UserState):
+                (joined,) = past.states([entity], np.array([as_of_ms]))
+                for field in fields(UserState):
+                    one, other = getattr(joined, field.name), getattr(served, field.name)
+                    if isinstance(one, dict):
+                        assert one.keys() == other.keys()
+                        one, other = list(one.values()), [other[name] for name in one]
+                    np.testing.assert_allclose(
+                        one, other, rtol=1e-12, err_msg=f"{field.name} of {entity} at {as_of_ms}"
+                    )
+            else:
+                joined = past.items(as_of_ms).statistics(item_keys(DEFAULT_TENANT, [entity]), as_of_ms)
+                for name in views.views["item_stats"].scalars:
+                    np.testing.assert_allclose(joined[name], served[name], rtol=1e-6, err_msg=f"{name} of {entity}")
 
 
 def test_an_hour_without_events_empties_the_first_hours_window(lanes, open_store, redis_url, views):
@@ -127,9 +169,11 @@ def test_an_hour_without_events_empties_the_first_hours_window(lanes, open_store
 
 @pytest.mark.parametrize("full", [False, True])
 def test_names_order_and_unknown_entities(lanes, open_store, full):
-    lanes.write(make_cycles(1, 100, USERS, ITEMS, STEP_MS)[0])
+    cycle = make_cycles(1, 100, USERS, ITEMS, STEP_MS)[0]
+    lanes.write(cycle)
     store = open_store()
-    rows = [{"item_id": "nothing", "user_id": "nobody"}, {"item_id": "item-0", "user_id": "user-1"}]
+    known = next(event.user_id for event in cycle.events if event.user_id)
+    rows = [{"item_id": "nothing", "user_id": "nobody"}, {"item_id": "item-0", "user_id": known}]
     with pinned(as_of_ms=START_MS + STEP_MS):
         answer = store.get_online_features(
             ["item_stats:views_1d", "user_profile:price_level"], rows, full_feature_names=full

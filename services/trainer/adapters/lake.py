@@ -17,14 +17,14 @@ class LakeHistory:
     def __init__(self, lake: Lake, views: CompiledViews) -> None:
         self._lake, self._views = lake, views
 
-    def read(self) -> tuple[Past, Mapping[str, int]]:
-        """The past at the newest version of each table.
+    def read(self, versions: Mapping[str, int] | None = None) -> tuple[Past, Mapping[str, int]]:
+        """The past at these versions of the tables, else the newest of each.
 
         Raises:
             BadDataError: the lake was not made yet, or holds no events or no items.
         """
         try:
-            versions = self._lake.versions()
+            versions = versions or self._lake.versions()
         except SnowmeltError as error:
             if error.reason is not Reason.NOT_FOUND:
                 raise
