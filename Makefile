@@ -10,7 +10,7 @@ PROTOS := $(shell cd protos 2>/dev/null && find snowmelt -name '*.proto' | sort)
 STUBS = $(BIN)/python -m grpc_tools.protoc -Iprotos \
   --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 
-.PHONY: help up down test test-live test-calm drills lint bench clean lock stubs views install install-dev
+.PHONY: help up down test test-live test-calm drills lint breaking drift bench clean lock stubs views install install-dev
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,10 +59,22 @@ lint: $(VENV)/.installed-dev ## style, types, contracts, protos, drift of the st
 	$(BIN)/mypy snowmelt services feature_repo
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
-	$(BIN)/buf breaking --against '.git#branch=main'
 	$(BIN)/buf format --diff --exit-code --path protos/snowmelt
-	@$(MAKE) --no-print-directory stubs
+	@$(MAKE) --no-print-directory breaking drift
+
+# Held against where this branch left main (the remote's, where there is one); on main against the commit before.
+breaking: $(VENV)/.installed-dev
+	@base=$$(git merge-base HEAD origin/main 2> /dev/null || git merge-base HEAD main 2> /dev/null); \
+	if [ -z "$$base" ] || [ "$$base" = "$$(git rev-parse HEAD)" ]; then base=$$(git rev-parse -q --verify HEAD~1); fi; \
+	if [ -n "$$base" ]; then set -x; $(BIN)/buf breaking --against ".git#ref=$$base"; \
+	elif [ "$$(git rev-parse --is-shallow-repository)" = true ]; then \
+	  echo "the protos have nothing to be held against: git fetch --unshallow" >&2; exit 1; \
+	else echo "the first commit: the protos have nothing to be held against"; fi
+
+drift: stubs
 	git diff --exit-code -- snowmelt/api buf
+	@new=$$(git ls-files --others --exclude-standard -- snowmelt/api buf); \
+	if [ -n "$$new" ]; then printf 'stubs that are not committed:\n%s\n' "$$new" >&2; exit 1; fi
 
 bench: $(VENV)/.installed-dev ## measure: ratios against named rivals
 	$(BIN)/snowmelt bench features
@@ -71,6 +83,7 @@ bench: $(VENV)/.installed-dev ## measure: ratios against named rivals
 	$(BIN)/snowmelt bench serve
 
 stubs: $(VENV)/.installed-dev ## Python stubs and type stubs out of protos/
+	@find snowmelt/api buf -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete
 	$(STUBS) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
 	$(STUBS) --python_out=. --mypy_out=quiet:. buf/validate/validate.proto
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from services.gateway import ids
 from services.gateway.ports import Log, Record
 from services.gateway.record_events import refuse_ahead, take_tenant
 from snowmelt.api.events.v1.events_pb2 import CatalogChange, ItemWithdrawal
@@ -40,7 +39,7 @@ class ItemEditor:
             validation.check(request)
             refuse_ahead(request.items, now, "items")
             names = [item.item_id for item in request.items]
-            _check_ids(names, "items[{}].item_id")
+            _refuse_twice(names, "items[{}].item_id")
             changes = [(item.item_id, CatalogChange(upsert=item)) for item in request.items]
             await self._append(caller, changes)
             return UpsertItemsResponse(accepted=len(changes), trace_id=telemetry.trace_id())
@@ -52,7 +51,7 @@ class ItemEditor:
             SnowmeltError: INVALID_FIELD; UNAVAILABLE where Kafka did not acknowledge.
         """
         with telemetry.span("gateway.withdraw_items", items=len(request.item_ids)):
-            _check_ids(request.item_ids, "item_ids[{}]")
+            _refuse_twice(request.item_ids, "item_ids[{}]")
             now = self._clock.now_ms()
             changes = [
                 (item, CatalogChange(withdrawal=ItemWithdrawal(tenant=caller.tenant, item_id=item, event_time_ms=now)))
@@ -66,8 +65,7 @@ class ItemEditor:
         await self._log.append(caller.tenant, records)
 
 
-def _check_ids(names: Sequence[str], path: str) -> None:
-    ids.check_pairs((path.format(i), name) for i, name in enumerate(names))
+def _refuse_twice(names: Sequence[str], path: str) -> None:
     first: dict[str, int] = {}
     again = [(i, name) for i, name in enumerate(names) if first.setdefault(name, i) != i]
     if again:

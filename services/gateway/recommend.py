@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from services.gateway import ids
 from services.gateway.answer import Slate, answer, compose, impression
 from services.gateway.breaker import Breaker
 from services.gateway.draft import Catalogue, Draft
@@ -70,9 +69,8 @@ class Recommender:
         """A slate for a user or an anonymous session; never an error because a stage is late or down.
 
         Raises:
-            SnowmeltError: INVALID_FIELD, UNKNOWN_EVENT_TYPE for what was asked.
+            SnowmeltError: UNKNOWN_EVENT_TYPE for what was asked.
         """
-        ids.check({"user_id": asked.user_id, "session_id": asked.session_id})
         with telemetry.span("gateway.recommend", k=asked.k, explain=asked.explain):
             request = Request(asked, caller.tenant, self._parts.clock.now_ms(), self._budget_ms)
             async with self._turns.turn(request) as admitted:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from services.gateway import ids
 from services.gateway.live_views import LiveViews
 from services.gateway.ports import Log, Record
 from snowmelt.api.events.v1.events_pb2 import Event, ItemUpsert
@@ -62,11 +61,6 @@ class EventRecorder:
             raise SnowmeltError.of_fields(Reason.INVALID_FIELD, wrong)
 
     def _refuse_unknown(self, events: Sequence[Event]) -> None:
-        ids.check_pairs(
-            (f"events[{i}].{name}", getattr(event, name))
-            for i, event in enumerate(events)
-            for name in ("event_id", "user_id", "session_id", "item_id")
-        )
         types = self._views.current.event_types
         wrong = tuple(
             FieldViolation(f"events[{i}].type", unknown_type(event.type, types))

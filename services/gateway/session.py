@@ -1,6 +1,5 @@
 """An anonymous session's steps, laid over what is stored of it, for this one answer."""
 
-from services.gateway import ids
 from services.gateway.record_events import enrich, unknown_type
 from services.gateway.request import Request
 from snowmelt.api.events.v1.events_pb2 import Event
@@ -16,12 +15,11 @@ def fold_session(request: Request, packed: PackedUserState, views: CompiledViews
     """The state as if the session's events had been recorded; the same value where there are none.
 
     Raises:
-        SnowmeltError: UNKNOWN_EVENT_TYPE, INVALID_FIELD.
+        SnowmeltError: UNKNOWN_EVENT_TYPE.
     """
     steps = request.asked.session_events
     if not steps:
         return packed
-    ids.check_pairs((f"session_events[{i}].item_id", step.item_id) for i, step in enumerate(steps))
     wrong = tuple(
         FieldViolation(f"session_events[{i}].type", unknown_type(step.type, views.event_types))
         for i, step in enumerate(steps)

@@ -2,7 +2,6 @@
 
 import math
 
-from services.gateway import ids
 from services.gateway.live_views import LiveViews
 from services.gateway.popularity import Popularity
 from services.gateway.ports import UserStates
@@ -29,9 +28,8 @@ class UserStateReader:
         """Finished features and recent items; a user who was never seen is ``known=false``, not an error.
 
         Raises:
-            SnowmeltError: INVALID_FIELD; UNAVAILABLE where the online store does not answer.
+            SnowmeltError: UNAVAILABLE where the online store does not answer.
         """
-        ids.check({"user_id": request.user_id})
         with telemetry.span("gateway.user_state"):
             packed = await self._states.read(caller.tenant, request.user_id)
             as_of_ms = self._clock.now_ms()

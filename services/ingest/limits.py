@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor
 
 from buf.validate import validate_pb2
 from services.ingest.batch import Mask
+from snowmelt.contracts.ids import ID, OPTIONAL_ID
 
 CONTROL_FREE = r"^[^\x00-\x1f\x7f]*$"
 
@@ -28,7 +29,7 @@ class Text:
         """bool[n]: which strings break the rules."""
         sizes = pc.binary_length(column).to_numpy(zero_copy_only=False)
         bad: Mask = (sizes < self.min_bytes) | (sizes > self.max_bytes)
-        if not self.pattern or (self.pattern == CONTROL_FREE and not _has_control(column)):
+        if not self.pattern or _surely_fits(self.pattern, column):
             return bad
         coded = column.dictionary_encode()
         fits = pc.match_substring_regex(coded.dictionary, self.pattern).to_numpy(zero_copy_only=False)
@@ -116,10 +117,20 @@ def _only(name: str, rules: Any, known: set[str]) -> None:
         raise NotImplementedError(f"{name}: rules {', '.join(others)}")
 
 
-def _has_control(column: pa.StringArray) -> bool:
+def _surely_fits(pattern: str, column: pa.StringArray) -> bool:
+    """Whether a look at the bytes is enough to say that every string fits; their sizes are looked at elsewhere."""
+    if pattern == CONTROL_FREE:
+        octets = _octets(column)
+        return not ((octets < 0x20) | (octets == 0x7F)).any()
+    if pattern in (ID, OPTIONAL_ID):
+        octets = _octets(column)
+        return not ((octets <= 0x20) | (octets >= 0x7F)).any()
+    return False
+
+
+def _octets(column: pa.StringArray) -> npt.NDArray[np.uint8]:
     _, places, data = column.buffers()
     if data is None or not len(column):
-        return False
+        return np.empty(0, np.uint8)
     places = np.frombuffer(places, np.int32)
-    octets = np.frombuffer(data, np.uint8)[places[column.offset] : places[column.offset + len(column)]]
-    return bool(((octets < 0x20) | (octets == 0x7F)).any())
+    return np.frombuffer(data, np.uint8)[places[column.offset] : places[column.offset + len(column)]]

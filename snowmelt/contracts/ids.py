@@ -6,33 +6,22 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from snowmelt.contracts.errors import Reason, SnowmeltError
-
 DEFAULT_TENANT = "default"
 BUCKETS = 16
 SESSION_MARK = "\x1f"
 """Leads the entity of an anonymous session: no id may hold a control character, so no user can be mistaken for one."""
 
 MAX_ID_BYTES = 128
+OPTIONAL_ID = (
+    "^([ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*"
+    "[^\\x00-\\x20\\x7f-\\xa0\u061c\u1680\u2000-\u200a\u200e\u200f\u2028-\u202f\u205f\u2066-\u2069\u3000]"
+    "[^\\x00-\\x1f\\x7f-\\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]*)?$"
+)
+ID = OPTIONAL_ID.replace("(", "").replace(")?", "")
+"""The protos' patterns of ids: not blank, no control characters, no marks that turn the reading direction."""
+ID_RULE = "must not be blank, nor hold control characters or direction marks"
 
 Keys = npt.NDArray[np.uint64]
-
-
-def check_id(value: str, field: str) -> str:
-    """Returns an id that is 1 to 128 bytes of UTF-8 without control characters.
-
-    Raises:
-        SnowmeltError: INVALID_FIELD naming ``field``.
-    """
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise SnowmeltError(Reason.INVALID_FIELD, f"{field} is not valid UTF-8", field=field) from None
-    if not 1 <= size <= MAX_ID_BYTES:
-        raise SnowmeltError(Reason.INVALID_FIELD, f"{field} must be 1 to {MAX_ID_BYTES} bytes, got {size}", field=field)
-    if any(ch < " " or ch == "\x7f" for ch in value):
-        raise SnowmeltError(Reason.INVALID_FIELD, f"{field} must not hold control characters", field=field)
-    return value
 
 
 def item_key(tenant: str, item_id: str) -> int:

@@ -6,17 +6,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from snowmelt.contracts.ids import MAX_ID_BYTES
+from snowmelt.contracts.ids import ID, ID_RULE, MAX_ID_BYTES, OPTIONAL_ID
 from snowmelt.datasets import data_set, files
 from snowmelt.training.errors import BadDataError
 
-CONTROL = r"[\x00-\x1f\x7f]"
 MAX_CATEGORIES, MAX_CATEGORY_BYTES = 32, 64
 MAX_ATTRIBUTES, MAX_ATTRIBUTE_BYTES = 64, 512
 
 
 def ids(rows: pa.Table, column: str, path: Path, *, required: bool = True) -> pa.Array:
-    """Ids of 1 to 128 bytes without control characters; empty where absent and not required.
+    """Ids as the protos have them; empty where absent and not required.
 
     Raises:
         BadDataError: an id does not fit; names the first row.
@@ -26,10 +25,9 @@ def ids(rows: pa.Table, column: str, path: Path, *, required: bool = True) -> pa
             raise BadDataError(f"{path}: column {column} is missing")
         return pa.array([""] * len(rows))
     values = pc.fill_null(files.strings(rows, column, path), "").combine_chunks()
-    bad = pc.or_(pc.greater(pc.binary_length(values), MAX_ID_BYTES), pc.match_substring_regex(values, CONTROL))
-    if required:
-        bad = pc.or_(bad, pc.equal(values, ""))
-    files.refuse(path, bad, values, column, f"expected 1 to {MAX_ID_BYTES} bytes without control characters")
+    fits = pc.match_substring_regex(values, ID if required else OPTIONAL_ID)
+    bad = pc.or_(pc.greater(pc.binary_length(values), MAX_ID_BYTES), pc.invert(fits))
+    files.refuse(path, bad, values, column, f"expected 1 to {MAX_ID_BYTES} bytes; it {ID_RULE}")
     return values
 
 

@@ -8,6 +8,7 @@ from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError, Message
 
 from snowmelt.contracts.errors import FieldViolation, Reason, SnowmeltError
+from snowmelt.contracts.ids import ID, ID_RULE, OPTIONAL_ID
 from snowmelt.runtime.config import ConfigError
 
 M = TypeVar("M", bound=Message)
@@ -22,8 +23,7 @@ def check(message: Message) -> None:
         SnowmeltError: INVALID_FIELD with one violation a broken rule (``events[3].item_id``).
     """
     violations = tuple(
-        FieldViolation(_path(v.proto.field), v.proto.message or v.proto.rule_id)
-        for v in _VALIDATOR.collect_violations(message)
+        FieldViolation(_path(v.proto.field), _in_words(v)) for v in _VALIDATOR.collect_violations(message)
     )
     if violations:
         raise SnowmeltError.of_fields(Reason.INVALID_FIELD, violations)
@@ -52,6 +52,12 @@ def require_upb() -> None:
     """
     if api_implementation.Type() != "upb":
         raise ConfigError("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION: protobuf must run on upb; unset it")
+
+
+def _in_words(violation: protovalidate.Violation) -> str:
+    if violation.proto.rule_id == "string.pattern" and violation.rule_value in (ID, OPTIONAL_ID):
+        return ID_RULE  # the pattern itself says nothing to a reader
+    return violation.proto.message or violation.proto.rule_id
 
 
 def _path(field: object) -> str:

@@ -33,6 +33,13 @@ def test_architecture_names_every_room_and_no_other() -> None:
     assert named == _rooms()
 
 
+@pytest.mark.parametrize("service", ["gateway", "ingest"])
+def test_architecture_names_every_file_of_the_two_large_rooms(service: str) -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text().partition(f"### services/{service}\n")[2].partition("\n#")[0]
+    named = sorted(re.findall(r"`(\w+\.py)`", text))
+    assert named == sorted(p.name for p in (ROOT / "services" / service).glob("[!_]*.py"))
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_file_and_no_function_is_crowded(path: Path) -> None:
     text = path.read_text()

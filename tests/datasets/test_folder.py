@@ -95,6 +95,8 @@ BAD = {
     "no item": (CATALOGUE_CSV, EVENTS_CSV + "u,,view,2024-05-01T10:00:00Z,\n", "row 4: item_id is ''"),
     "bad type": (CATALOGUE_CSV, EVENTS_CSV + "u,a,Big View,2024-05-01T10:00:00Z,\n", "row 4: type is 'Big View'"),
     "long id": (CATALOGUE_CSV, EVENTS_CSV + f"{'u' * 129},a,view,2024-05-01T10:00:00Z,\n", "row 4: user_id is"),
+    "blank id": (CATALOGUE_CSV + "  ,Chair,,1,\n", EVENTS_CSV, "catalogue.csv: row 3: item_id is '  '"),
+    "a mark in an id": (CATALOGUE_CSV, EVENTS_CSV + "u\u200e,a,view,2024-05-01T10:00:00Z,\n", "row 4: user_id is"),
     "price below 0": (CATALOGUE_CSV + "c,Chair,,-1,\n", EVENTS_CSV, "catalogue.csv: row 3: price is -1.0"),
     "long category": (CATALOGUE_CSV + f"c,Chair,{'x' * 65},1,\n", EVENTS_CSV, "catalogue.csv: row 3: categories are"),
     "same item twice": (

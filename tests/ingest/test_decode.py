@@ -56,6 +56,9 @@ BAD = [
     (event(event_id=""), Why.INVALID_FIELD),
     (event(item_id="a\x00b"), Why.INVALID_FIELD),
     (event(item_id="x" * 129), Why.INVALID_FIELD),
+    (event(item_id="  "), Why.INVALID_FIELD),
+    (event(event_id="a\x85"), Why.INVALID_FIELD),
+    (event(user_id="\u202eann"), Why.INVALID_FIELD),
     (event(price=1e308), Why.INVALID_FIELD),
     (event(price=-1), Why.INVALID_FIELD),
     (event(value=float("nan")), Why.INVALID_FIELD),
@@ -165,7 +168,10 @@ def test_the_other_topics_are_judged_and_kept(topic: str, message: Any, key: byt
     assert len(found.rows) == 1
 
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(["", "x" * 65, "y" * 129, "a\x7f", "ä" * 64])
+NO_IDS = ("  ", "\u3000", "a\x85", "\u202ea")
+TEXT = st.text(st.characters(codec="utf-8"), max_size=5) | st.sampled_from(
+    ["", "x" * 65, "y" * 129, "a\x7f", "ä" * 64, "a b", *NO_IDS]
+)
 TEXTS = ("event_id", "tenant", "user_id", "session_id", "item_id", "type", "surface", "request_id")
 FIELDS = st.fixed_dictionaries(
     {},

@@ -1,6 +1,8 @@
 """What every broker must do; a backend inherits the suite and declares its gaps as strict xfail."""
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import confluent_kafka
@@ -46,8 +48,15 @@ def send(backend: Backend, count: int, tag: str = "v") -> list[Delivery]:
     return [future.result() for future in futures]
 
 
+Start = Callable[[], AbstractContextManager[Backend]]
+"""Starts a broker of the test's own; called again, on what the one before has left."""
+
+
 class BrokerSuite:
-    """The suite; a backend provides the fixture ``backend``."""
+    """The suite; a backend provides the fixtures ``backend``, ``compacted`` (its topic is) and ``start``."""
+
+    patience_s = 60.0
+    """How long a broker may take for what it does in its own time."""
 
     def test_records_come_back_in_order_with_all_their_parts(self, backend: Backend) -> None:
         before = backend.ends()
@@ -163,6 +172,65 @@ class BrokerSuite:
         producer.close()
         with pytest.raises(SnowmeltError, match="did not take"):
             refused.result()
+
+    def test_what_was_acknowledged_stays_however_much_it_is(self, backend: Backend) -> None:
+        producer = Producer(backend.bootstrap)
+        sent = [producer.submit(backend.topic, b"k", b"x" * 500_000, 1_700_000_000_000) for _ in range(20)]
+        producer.close()
+        first = sent[0].result()
+        place = (backend.topic, first.partition)
+        assert Admin(backend.bootstrap).watermarks([backend.topic])[place].low <= first.offset
+        consumer = Consumer(backend.bootstrap, "suite")
+        consumer.assign({place: first.offset})
+        got = read(consumer, len(sent))
+        consumer.close()
+        offsets = [offset for records in got for offset in records.offsets]
+        assert offsets == [each.result().offset for each in sent]
+
+    def test_a_second_start_keeps_what_was_written(self, start: Start) -> None:
+        with start() as backend:
+            incarnation = Admin(backend.bootstrap).incarnations([backend.topic], backend.configured)
+            ends = backend.ends()
+            send(backend, 40)
+        with start() as again:
+            assert sum(again.ends().values()) == sum(ends.values()) + 40
+            assert again.bootstrap == backend.bootstrap
+            assert Admin(again.bootstrap).incarnations([again.topic], again.configured) == incarnation
+
+    def test_a_compacted_topic_keeps_the_newest_of_a_key(self, compacted: Backend) -> None:
+        sent = 0
+
+        def kept() -> list[bytes | None]:
+            nonlocal sent
+            producer = Producer(compacted.bootstrap)
+            # Kafka compacts what is written no more: by its own time a record closes what lies long enough before it.
+            times_ms = [1_700_000_000_000 + 1000 * n for n in range(sent, sent + 50)]
+            futures = [producer.submit(compacted.topic, b"k", b"%d" % n, t) for n, t in enumerate(times_ms, sent)]
+            producer.close()
+            sent += 50
+            last = futures[-1].result()
+            consumer = Consumer(compacted.bootstrap, "suite")
+            consumer.assign({(compacted.topic, last.partition): 0})
+            values: list[bytes | None] = []
+            while b"%d" % (sent - 1) not in values:
+                values += [value for records in read(consumer, 1) for value in records.values]
+            consumer.close()
+            return values
+
+        deadline = time.monotonic() + self.patience_s
+        values = kept()
+        while len(values) == sent and time.monotonic() < deadline:
+            values = kept()
+        assert len(values) < sent
+        assert values[-1] == b"%d" % (sent - 1)
+
+    def test_a_time_leads_to_its_record(self, backend: Backend) -> None:
+        sent = [each for each in enumerate(send(backend, 200)) if each[0] % 7 == 3]  # of one key
+        places = {(backend.topic, delivery.partition) for _, delivery in sent}
+        for n, delivery in sent[:: len(sent) // 3]:
+            found = Admin(backend.bootstrap).offsets_at(list(places), 1_700_000_000_000 + n)
+            # Other keys share the partition; none of theirs has this time.
+            assert found == {(backend.topic, delivery.partition): delivery.offset}
 
     def test_aborted_records_are_not_read(self, backend: Backend) -> None:
         before = backend.ends()

@@ -378,6 +378,7 @@ class ImpressionItem(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
+    """As an item was shown that came into the catalogue while the rules of ids still let blank ones in."""
     position: _builtins.int
     ranker_score: _builtins.float
     propensity: _builtins.float

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from snowmelt.api.events.v1 import events_pb2 as snowmelt_dot_api_dot_events_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%snowmelt/api/gateway/v1/gateway.proto\x12\x17snowmelt.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#snowmelt/api/events/v1/events.proto\"\xa7\x05\n\x10RecommendRequest\x12.\n\x07user_id\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x31\n\nsession_id\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12G\n\x0esession_events\x18\x03 \x03(\x0b\x32%.snowmelt.api.gateway.v1.SessionEventB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x19\n\x01k\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x00\x88\x01\x01\x12$\n\ncategories\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01(@\x12,\n\x10\x65xclude_item_ids\x18\x06 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x01\x12-\n\x07surface\x18\x07 \x01(\tB\x1c\xbaH\x19r\x17(@2\x13^[^\\x00-\\x1f\\x7f]*$\x12`\n\x07\x63ontext\x18\x08 \x03(\x0b\x32\x36.snowmelt.api.gateway.v1.RecommendRequest.ContextEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01(@*\x05r\x03(\x80\x02\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12#\n\ntimeout_ms\x18\n \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x88\'(\x01H\x01\x88\x01\x01\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:l\xbaHi\x1ag\n\x0frecommend.actor\x12#set user_id or session_id, not both\x1a/(this.user_id != \'\') != (this.session_id != \'\')B\x04\n\x02_kB\r\n\x0b_timeout_ms\"\xaf\x01\n\x0cSessionEvent\x12\x30\n\x07item_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12+\n\x04type\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,31}$\x12.\n\revent_time_ms\x18\x03 \x01(\x03\x42\x12\xbaH\x0f\"\r\x18\x80\xb0\x8f\xe6\xb2w(\x80\xd8\xc4\xbduH\x00\x88\x01\x01\x42\x10\n\x0e_event_time_ms\"\x86\x02\n\x11RecommendResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x05items\x18\x02 \x03(\x0b\x32\".snowmelt.api.gateway.v1.SlateItem\x12\x10\n\x08\x64\x65graded\x18\x03 \x03(\t\x12\x12\n\ncold_start\x18\x04 \x01(\x08\x12\x12\n\nrelease_id\x18\x05 \x01(\t\x12\x10\n\x08\x61s_of_ms\x18\x06 \x01(\x03\x12\x10\n\x08trace_id\x18\x07 \x01(\t\x12.\n\x06stages\x18\x08 \x03(\x0b\x32\x1e.snowmelt.api.gateway.v1.Stage\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0c\n\x04rung\x18\n \x01(\t\"\xe2\x01\n\tSlateItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x32\n\x07sources\x18\x04 \x03(\x0b\x32!.snowmelt.api.events.v1.SourceHit\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\npropensity\x18\x06 \x01(\x01\x12<\n\rcontributions\x18\x07 \x03(\x0b\x32%.snowmelt.api.gateway.v1.Contribution\x12\r\n\x05title\x18\x08 \x01(\t\"S\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x12\n\x05value\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x42\x08\n\x06_value\"*\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x02 \x01(\x01\"Q\n\x13RecordEventsRequest\x12:\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.snowmelt.api.events.v1.EventB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"M\n\x14RecordEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x10\n\x08trace_id\x18\x03 \x01(\t\"T\n\x12UpsertItemsRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".snowmelt.api.events.v1.ItemUpsertB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"9\n\x13UpsertItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x10\n\x08trace_id\x18\x02 \x01(\t\"U\n\x14WithdrawItemsRequest\x12=\n\x08item_ids\x18\x01 \x03(\tB+\xbaH(\x92\x01%\x08\x01\x10\xe8\x07\x18\x01\"\x1cr\x1a\x10\x01(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\";\n\x15WithdrawItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x10\n\x08trace_id\x18\x02 \x01(\t\"G\n\x13GetUserStateRequest\x12\x30\n\x07user_id\x18\x01 \x01(\tB\x1f\xbaH\x1cr\x1a\x10\x01(\x80\x01\x32\x13^[^\\x00-\\x1f\\x7f]*$\"\xa9\x02\n\x14GetUserStateResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08\x61s_of_ms\x18\x02 \x01(\x03\x12\r\n\x05known\x18\x03 \x01(\x08\x12M\n\x08\x66\x65\x61tures\x18\x04 \x03(\x0b\x32;.snowmelt.api.gateway.v1.GetUserStateResponse.FeaturesEntry\x12\x39\n\x0crecent_items\x18\x05 \x03(\x0b\x32#.snowmelt.api.gateway.v1.RecentItem\x12\x12\n\nseen_items\x18\x06 \x01(\x05\x12\x10\n\x08trace_id\x18\x07 \x01(\t\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"B\n\nRecentItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x15\n\revent_time_ms\x18\x03 \x01(\x03\x32\xa8\x04\n\x0eGatewayService\x12\x62\n\tRecommend\x12).snowmelt.api.gateway.v1.RecommendRequest\x1a*.snowmelt.api.gateway.v1.RecommendResponse\x12k\n\x0cRecordEvents\x12,.snowmelt.api.gateway.v1.RecordEventsRequest\x1a-.snowmelt.api.gateway.v1.RecordEventsResponse\x12h\n\x0bUpsertItems\x12+.snowmelt.api.gateway.v1.UpsertItemsRequest\x1a,.snowmelt.api.gateway.v1.UpsertItemsResponse\x12n\n\rWithdrawItems\x12-.snowmelt.api.gateway.v1.WithdrawItemsRequest\x1a..snowmelt.api.gateway.v1.WithdrawItemsResponse\x12k\n\x0cGetUserState\x12,.snowmelt.api.gateway.v1.GetUserStateRequest\x1a-.snowmelt.api.gateway.v1.GetUserStateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%snowmelt/api/gateway/v1/gateway.proto\x12\x17snowmelt.api.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a#snowmelt/api/events/v1/events.proto\"\xa1\x07\n\x10RecommendRequest\x12\xaa\x01\n\x07user_id\x18\x01 \x01(\tB\x98\x01\xbaH\x94\x01r\x91\x01(\x80\x01\x32\x8b\x01^([ \xc2\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80]*[^\\x00-\\x20\\x7f-\\xa0\xd8\x9c\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xa8-\xe2\x80\xaf\xe2\x81\x9f\xe2\x81\xa6-\xe2\x81\xa9\xe3\x80\x80][^\\x00-\\x1f\\x7f-\\x9f\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*)?$\x12\xad\x01\n\nsession_id\x18\x02 \x01(\tB\x98\x01\xbaH\x94\x01r\x91\x01(\x80\x01\x32\x8b\x01^([ \xc2\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80]*[^\\x00-\\x20\\x7f-\\xa0\xd8\x9c\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xa8-\xe2\x80\xaf\xe2\x81\x9f\xe2\x81\xa6-\xe2\x81\xa9\xe3\x80\x80][^\\x00-\\x1f\\x7f-\\x9f\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*)?$\x12G\n\x0esession_events\x18\x03 \x03(\x0b\x32%.snowmelt.api.gateway.v1.SessionEventB\x08\xbaH\x05\x92\x01\x02\x10\x64\x12\x19\n\x01k\x18\x04 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x01H\x00\x88\x01\x01\x12$\n\ncategories\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01(@\x12,\n\x10\x65xclude_item_ids\x18\x06 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x01\x12-\n\x07surface\x18\x07 \x01(\tB\x1c\xbaH\x19r\x17(@2\x13^[^\\x00-\\x1f\\x7f]*$\x12`\n\x07\x63ontext\x18\x08 \x03(\x0b\x32\x36.snowmelt.api.gateway.v1.RecommendRequest.ContextEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01(@*\x05r\x03(\x80\x02\x12\x0f\n\x07\x65xplain\x18\t \x01(\x08\x12#\n\ntimeout_ms\x18\n \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x88\'(\x01H\x01\x88\x01\x01\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01:l\xbaHi\x1ag\n\x0frecommend.actor\x12#set user_id or session_id, not both\x1a/(this.user_id != \'\') != (this.session_id != \'\')B\x04\n\x02_kB\r\n\x0b_timeout_ms\"\xa9\x02\n\x0cSessionEvent\x12\xa9\x01\n\x07item_id\x18\x01 \x01(\tB\x97\x01\xbaH\x93\x01r\x90\x01\x10\x01(\x80\x01\x32\x88\x01^[ \xc2\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80]*[^\\x00-\\x20\\x7f-\\xa0\xd8\x9c\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xa8-\xe2\x80\xaf\xe2\x81\x9f\xe2\x81\xa6-\xe2\x81\xa9\xe3\x80\x80][^\\x00-\\x1f\\x7f-\\x9f\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$\x12+\n\x04type\x18\x02 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[a-z][a-z0-9_]{0,31}$\x12.\n\revent_time_ms\x18\x03 \x01(\x03\x42\x12\xbaH\x0f\"\r\x18\x80\xb0\x8f\xe6\xb2w(\x80\xd8\xc4\xbduH\x00\x88\x01\x01\x42\x10\n\x0e_event_time_ms\"\x86\x02\n\x11RecommendResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x05items\x18\x02 \x03(\x0b\x32\".snowmelt.api.gateway.v1.SlateItem\x12\x10\n\x08\x64\x65graded\x18\x03 \x03(\t\x12\x12\n\ncold_start\x18\x04 \x01(\x08\x12\x12\n\nrelease_id\x18\x05 \x01(\t\x12\x10\n\x08\x61s_of_ms\x18\x06 \x01(\x03\x12\x10\n\x08trace_id\x18\x07 \x01(\t\x12.\n\x06stages\x18\x08 \x03(\x0b\x32\x1e.snowmelt.api.gateway.v1.Stage\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0c\n\x04rung\x18\n \x01(\t\"\xe2\x01\n\tSlateItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x32\n\x07sources\x18\x04 \x03(\x0b\x32!.snowmelt.api.events.v1.SourceHit\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x12\n\npropensity\x18\x06 \x01(\x01\x12<\n\rcontributions\x18\x07 \x03(\x0b\x32%.snowmelt.api.gateway.v1.Contribution\x12\r\n\x05title\x18\x08 \x01(\t\"S\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\x12\n\x05value\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\x42\x08\n\x06_value\"*\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x02 \x01(\x01\"Q\n\x13RecordEventsRequest\x12:\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1d.snowmelt.api.events.v1.EventB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"M\n\x14RecordEventsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x10\n\x08trace_id\x18\x03 \x01(\t\"T\n\x12UpsertItemsRequest\x12>\n\x05items\x18\x01 \x03(\x0b\x32\".snowmelt.api.events.v1.ItemUpsertB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\"9\n\x13UpsertItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x10\n\x08trace_id\x18\x02 \x01(\t\"\xd1\x01\n\x14WithdrawItemsRequest\x12\xb8\x01\n\x08item_ids\x18\x01 \x03(\tB\xa5\x01\xbaH\xa1\x01\x92\x01\x9d\x01\x08\x01\x10\xe8\x07\x18\x01\"\x93\x01r\x90\x01\x10\x01(\x80\x01\x32\x88\x01^[ \xc2\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80]*[^\\x00-\\x20\\x7f-\\xa0\xd8\x9c\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xa8-\xe2\x80\xaf\xe2\x81\x9f\xe2\x81\xa6-\xe2\x81\xa9\xe3\x80\x80][^\\x00-\\x1f\\x7f-\\x9f\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$\";\n\x15WithdrawItemsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x05\x12\x10\n\x08trace_id\x18\x02 \x01(\t\"\xc1\x01\n\x13GetUserStateRequest\x12\xa9\x01\n\x07user_id\x18\x01 \x01(\tB\x97\x01\xbaH\x93\x01r\x90\x01\x10\x01(\x80\x01\x32\x88\x01^[ \xc2\xa0\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaf\xe2\x81\x9f\xe3\x80\x80]*[^\\x00-\\x20\\x7f-\\xa0\xd8\x9c\xe1\x9a\x80\xe2\x80\x80-\xe2\x80\x8a\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xa8-\xe2\x80\xaf\xe2\x81\x9f\xe2\x81\xa6-\xe2\x81\xa9\xe3\x80\x80][^\\x00-\\x1f\\x7f-\\x9f\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa-\xe2\x80\xae\xe2\x81\xa6-\xe2\x81\xa9]*$\"\xa9\x02\n\x14GetUserStateResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08\x61s_of_ms\x18\x02 \x01(\x03\x12\r\n\x05known\x18\x03 \x01(\x08\x12M\n\x08\x66\x65\x61tures\x18\x04 \x03(\x0b\x32;.snowmelt.api.gateway.v1.GetUserStateResponse.FeaturesEntry\x12\x39\n\x0crecent_items\x18\x05 \x03(\x0b\x32#.snowmelt.api.gateway.v1.RecentItem\x12\x12\n\nseen_items\x18\x06 \x01(\x05\x12\x10\n\x08trace_id\x18\x07 \x01(\t\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"B\n\nRecentItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x15\n\revent_time_ms\x18\x03 \x01(\x03\x32\xa8\x04\n\x0eGatewayService\x12\x62\n\tRecommend\x12).snowmelt.api.gateway.v1.RecommendRequest\x1a*.snowmelt.api.gateway.v1.RecommendResponse\x12k\n\x0cRecordEvents\x12,.snowmelt.api.gateway.v1.RecordEventsRequest\x1a-.snowmelt.api.gateway.v1.RecordEventsResponse\x12h\n\x0bUpsertItems\x12+.snowmelt.api.gateway.v1.UpsertItemsRequest\x1a,.snowmelt.api.gateway.v1.UpsertItemsResponse\x12n\n\rWithdrawItems\x12-.snowmelt.api.gateway.v1.WithdrawItemsRequest\x1a..snowmelt.api.gateway.v1.WithdrawItemsResponse\x12k\n\x0cGetUserState\x12,.snowmelt.api.gateway.v1.GetUserStateRequest\x1a-.snowmelt.api.gateway.v1.GetUserStateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._loaded_options = None
   _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_options = b'8\001'
   _globals['_RECOMMENDREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_RECOMMENDREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\032r\030(\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_RECOMMENDREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\224\001r\221\001(\200\0012\213\001^([ \302\240\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\257\342\201\237\343\200\200]*[^\\x00-\\x20\\x7f-\\xa0\330\234\341\232\200\342\200\200-\342\200\212\342\200\216\342\200\217\342\200\250-\342\200\257\342\201\237\342\201\246-\342\201\251\343\200\200][^\\x00-\\x1f\\x7f-\\x9f\330\234\342\200\216\342\200\217\342\200\252-\342\200\256\342\201\246-\342\201\251]*)?$'
   _globals['_RECOMMENDREQUEST'].fields_by_name['session_id']._loaded_options = None
-  _globals['_RECOMMENDREQUEST'].fields_by_name['session_id']._serialized_options = b'\272H\032r\030(\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_RECOMMENDREQUEST'].fields_by_name['session_id']._serialized_options = b'\272H\224\001r\221\001(\200\0012\213\001^([ \302\240\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\257\342\201\237\343\200\200]*[^\\x00-\\x20\\x7f-\\xa0\330\234\341\232\200\342\200\200-\342\200\212\342\200\216\342\200\217\342\200\250-\342\200\257\342\201\237\342\201\246-\342\201\251\343\200\200][^\\x00-\\x1f\\x7f-\\x9f\330\234\342\200\216\342\200\217\342\200\252-\342\200\256\342\201\246-\342\201\251]*)?$'
   _globals['_RECOMMENDREQUEST'].fields_by_name['session_events']._loaded_options = None
   _globals['_RECOMMENDREQUEST'].fields_by_name['session_events']._serialized_options = b'\272H\005\222\001\002\020d'
   _globals['_RECOMMENDREQUEST'].fields_by_name['k']._loaded_options = None
@@ -56,7 +56,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDREQUEST']._loaded_options = None
   _globals['_RECOMMENDREQUEST']._serialized_options = b'\272Hi\032g\n\017recommend.actor\022#set user_id or session_id, not both\032/(this.user_id != \'\') != (this.session_id != \'\')'
   _globals['_SESSIONEVENT'].fields_by_name['item_id']._loaded_options = None
-  _globals['_SESSIONEVENT'].fields_by_name['item_id']._serialized_options = b'\272H\034r\032\020\001(\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_SESSIONEVENT'].fields_by_name['item_id']._serialized_options = b'\272H\223\001r\220\001\020\001(\200\0012\210\001^[ \302\240\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\257\342\201\237\343\200\200]*[^\\x00-\\x20\\x7f-\\xa0\330\234\341\232\200\342\200\200-\342\200\212\342\200\216\342\200\217\342\200\250-\342\200\257\342\201\237\342\201\246-\342\201\251\343\200\200][^\\x00-\\x1f\\x7f-\\x9f\330\234\342\200\216\342\200\217\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
   _globals['_SESSIONEVENT'].fields_by_name['type']._loaded_options = None
   _globals['_SESSIONEVENT'].fields_by_name['type']._serialized_options = b'\272H\032r\0302\026^[a-z][a-z0-9_]{0,31}$'
   _globals['_SESSIONEVENT'].fields_by_name['event_time_ms']._loaded_options = None
@@ -66,45 +66,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPSERTITEMSREQUEST'].fields_by_name['items']._loaded_options = None
   _globals['_UPSERTITEMSREQUEST'].fields_by_name['items']._serialized_options = b'\272H\010\222\001\005\010\001\020\350\007'
   _globals['_WITHDRAWITEMSREQUEST'].fields_by_name['item_ids']._loaded_options = None
-  _globals['_WITHDRAWITEMSREQUEST'].fields_by_name['item_ids']._serialized_options = b'\272H(\222\001%\010\001\020\350\007\030\001\"\034r\032\020\001(\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_WITHDRAWITEMSREQUEST'].fields_by_name['item_ids']._serialized_options = b'\272H\241\001\222\001\235\001\010\001\020\350\007\030\001\"\223\001r\220\001\020\001(\200\0012\210\001^[ \302\240\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\257\342\201\237\343\200\200]*[^\\x00-\\x20\\x7f-\\xa0\330\234\341\232\200\342\200\200-\342\200\212\342\200\216\342\200\217\342\200\250-\342\200\257\342\201\237\342\201\246-\342\201\251\343\200\200][^\\x00-\\x1f\\x7f-\\x9f\330\234\342\200\216\342\200\217\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
   _globals['_GETUSERSTATEREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_GETUSERSTATEREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\034r\032\020\001(\200\0012\023^[^\\x00-\\x1f\\x7f]*$'
+  _globals['_GETUSERSTATEREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\223\001r\220\001\020\001(\200\0012\210\001^[ \302\240\341\232\200\342\200\200-\342\200\212\342\200\250\342\200\251\342\200\257\342\201\237\343\200\200]*[^\\x00-\\x20\\x7f-\\xa0\330\234\341\232\200\342\200\200-\342\200\212\342\200\216\342\200\217\342\200\250-\342\200\257\342\201\237\342\201\246-\342\201\251\343\200\200][^\\x00-\\x1f\\x7f-\\x9f\330\234\342\200\216\342\200\217\342\200\252-\342\200\256\342\201\246-\342\201\251]*$'
   _globals['_GETUSERSTATERESPONSE_FEATURESENTRY']._loaded_options = None
   _globals['_GETUSERSTATERESPONSE_FEATURESENTRY']._serialized_options = b'8\001'
   _globals['_RECOMMENDREQUEST']._serialized_start=133
-  _globals['_RECOMMENDREQUEST']._serialized_end=812
-  _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_start=635
-  _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_end=681
-  _globals['_SESSIONEVENT']._serialized_start=815
-  _globals['_SESSIONEVENT']._serialized_end=990
-  _globals['_RECOMMENDRESPONSE']._serialized_start=993
-  _globals['_RECOMMENDRESPONSE']._serialized_end=1255
-  _globals['_SLATEITEM']._serialized_start=1258
-  _globals['_SLATEITEM']._serialized_end=1484
-  _globals['_CONTRIBUTION']._serialized_start=1486
-  _globals['_CONTRIBUTION']._serialized_end=1569
-  _globals['_STAGE']._serialized_start=1571
-  _globals['_STAGE']._serialized_end=1613
-  _globals['_RECORDEVENTSREQUEST']._serialized_start=1615
-  _globals['_RECORDEVENTSREQUEST']._serialized_end=1696
-  _globals['_RECORDEVENTSRESPONSE']._serialized_start=1698
-  _globals['_RECORDEVENTSRESPONSE']._serialized_end=1775
-  _globals['_UPSERTITEMSREQUEST']._serialized_start=1777
-  _globals['_UPSERTITEMSREQUEST']._serialized_end=1861
-  _globals['_UPSERTITEMSRESPONSE']._serialized_start=1863
-  _globals['_UPSERTITEMSRESPONSE']._serialized_end=1920
-  _globals['_WITHDRAWITEMSREQUEST']._serialized_start=1922
-  _globals['_WITHDRAWITEMSREQUEST']._serialized_end=2007
-  _globals['_WITHDRAWITEMSRESPONSE']._serialized_start=2009
-  _globals['_WITHDRAWITEMSRESPONSE']._serialized_end=2068
-  _globals['_GETUSERSTATEREQUEST']._serialized_start=2070
-  _globals['_GETUSERSTATEREQUEST']._serialized_end=2141
-  _globals['_GETUSERSTATERESPONSE']._serialized_start=2144
-  _globals['_GETUSERSTATERESPONSE']._serialized_end=2441
-  _globals['_GETUSERSTATERESPONSE_FEATURESENTRY']._serialized_start=2394
-  _globals['_GETUSERSTATERESPONSE_FEATURESENTRY']._serialized_end=2441
-  _globals['_RECENTITEM']._serialized_start=2443
-  _globals['_RECENTITEM']._serialized_end=2509
-  _globals['_GATEWAYSERVICE']._serialized_start=2512
-  _globals['_GATEWAYSERVICE']._serialized_end=3064
+  _globals['_RECOMMENDREQUEST']._serialized_end=1062
+  _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_start=885
+  _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_end=931
+  _globals['_SESSIONEVENT']._serialized_start=1065
+  _globals['_SESSIONEVENT']._serialized_end=1362
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1365
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1627
+  _globals['_SLATEITEM']._serialized_start=1630
+  _globals['_SLATEITEM']._serialized_end=1856
+  _globals['_CONTRIBUTION']._serialized_start=1858
+  _globals['_CONTRIBUTION']._serialized_end=1941
+  _globals['_STAGE']._serialized_start=1943
+  _globals['_STAGE']._serialized_end=1985
+  _globals['_RECORDEVENTSREQUEST']._serialized_start=1987
+  _globals['_RECORDEVENTSREQUEST']._serialized_end=2068
+  _globals['_RECORDEVENTSRESPONSE']._serialized_start=2070
+  _globals['_RECORDEVENTSRESPONSE']._serialized_end=2147
+  _globals['_UPSERTITEMSREQUEST']._serialized_start=2149
+  _globals['_UPSERTITEMSREQUEST']._serialized_end=2233
+  _globals['_UPSERTITEMSRESPONSE']._serialized_start=2235
+  _globals['_UPSERTITEMSRESPONSE']._serialized_end=2292
+  _globals['_WITHDRAWITEMSREQUEST']._serialized_start=2295
+  _globals['_WITHDRAWITEMSREQUEST']._serialized_end=2504
+  _globals['_WITHDRAWITEMSRESPONSE']._serialized_start=2506
+  _globals['_WITHDRAWITEMSRESPONSE']._serialized_end=2565
+  _globals['_GETUSERSTATEREQUEST']._serialized_start=2568
+  _globals['_GETUSERSTATEREQUEST']._serialized_end=2761
+  _globals['_GETUSERSTATERESPONSE']._serialized_start=2764
+  _globals['_GETUSERSTATERESPONSE']._serialized_end=3061
+  _globals['_GETUSERSTATERESPONSE_FEATURESENTRY']._serialized_start=3014
+  _globals['_GETUSERSTATERESPONSE_FEATURESENTRY']._serialized_end=3061
+  _globals['_RECENTITEM']._serialized_start=3063
+  _globals['_RECENTITEM']._serialized_end=3129
+  _globals['_GATEWAYSERVICE']._serialized_start=3132
+  _globals['_GATEWAYSERVICE']._serialized_end=3684
 # @@protoc_insertion_point(module_scope)
