@@ -17,7 +17,9 @@ from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.ids import record_key
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.embedded.home import Home, Run
+from snowmelt.embedded.places import ask_lanes
 from snowmelt.lake import Lake
+from snowmelt.runtime.config import Settings
 from snowmelt.runtime.kafka.producer import Producer
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
@@ -131,6 +133,8 @@ def test_down_drains_what_a_killed_supervisor_left_the_restarted_too(start: Star
     first = alone.run.children["ingest-features"]
     os.kill(first, signal.SIGKILL)
     until(lambda: alone.run.children.get("ingest-features", first) != first, "the restarted lane is not noted")
+    settings = Settings.load(alone.run.environ)
+    until(lambda: ask_lanes(settings) == {"lake": [], "features": []}, "the restarted lane is not ready")
     children = alone.run.children
     alone.process.kill()
     alone.process.wait()
