@@ -34,7 +34,9 @@ def train(*, as_json: Annotated[bool, typer.Option("--json", help="the outcome a
                 reporter.progress(said["stage"], said["done"], said["total"])
     code = child.wait()
     if told.is_set() and not outcome:
-        sys.stderr.write("snowmelt: the training was stopped; no part of a release is left of it\n")
+        sys.stderr.write(
+            "snowmelt: the training was stopped; a release is there whole or not at all, see `snowmelt releases list`\n"
+        )
         raise typer.Exit(ExitCode.INTERRUPTED)
     if code < 0:
         outcome["error"] = f"the trainer was ended by signal {-code}"

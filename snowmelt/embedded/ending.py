@@ -14,7 +14,7 @@ from snowmelt.runtime.config import Settings
 
 LANES = ("ingest-lake", "ingest-features")
 PARTS = ("broker", "redis", "collector")
-DOORS_S, DRAINED_S, LANES_S, STOP_S = 4.0, 8.0, 11.5, 14.0
+DOORS_S, DRAINED_S, LANES_S, STOP_S = 4.0, 9.5, 12.0, 14.0
 """By when each step is over, from the beginning: who is quick leaves time to the next. Together under 15 seconds."""
 LOST = "the embedded broker, which keeps its records in memory, has died: those that the lanes had not taken are lost"
 _LOOK_S = 0.05
@@ -81,7 +81,7 @@ def drained_by(environ: Mapping[str, str]) -> Callable[[], bool]:
 
 def undrained(environ: Mapping[str, str]) -> str:
     """What it means that the lanes had not taken everything when the broker ended."""
-    said = f"the lanes had not taken all that was produced after {DRAINED_S:.0f} s"
+    said = f"the lanes had not taken all that was produced after {DRAINED_S:g} s"
     if _in_memory(environ):
         return f"{said}; the rest is lost with the embedded broker"
     return f"{said}; Kafka keeps the rest, and the next start goes on with it"

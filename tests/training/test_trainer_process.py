@@ -107,7 +107,7 @@ def test_a_training_that_is_told_to_stop_ends_with_its_process_and_lets_the_next
         assert len(trainers) == 1
         training.send_signal(number)
         assert training.wait(30) == 130
-        assert training.stderr.read() == b"snowmelt: the training was stopped; no part of a release is left of it\n"
+        assert training.stderr.read().startswith(b"snowmelt: the training was stopped; a release is there whole or not")
     assert not trainers[0].is_running()
     with (tmp_path / "train.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
