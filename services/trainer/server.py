@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import signal
 import sys
 import threading
 import time
@@ -42,7 +43,7 @@ def _main(stop: threading.Event) -> None:
     settings = TrainerSettings.load()
     telemetry.setup(SERVICE, settings)
     if settings.once:
-        _once(settings)
+        _once(settings, stop)
     else:
         _serve(settings, stop)
 
@@ -73,13 +74,15 @@ def report(trained: Trained) -> dict[str, object]:
     }
 
 
-def _once(settings: TrainerSettings) -> None:
+def _once(settings: TrainerSettings, stop: threading.Event) -> None:
     def progress(stage: str, done: int, total: int) -> None:
         _say({"stage": stage, "done": done, "total": total})
 
     code = ExitCode.OK
     try:
-        _say({"trained": report(train(settings, progress))})
+        with _ending_at_once(stop):
+            trained = train(settings, progress)
+        _say({"trained": report(trained)})
     except BadDataError as error:
         _say({"error": str(error)})
         code = ExitCode.BAD_DATA
@@ -107,19 +110,36 @@ def _serve(settings: TrainerSettings, stop: threading.Event) -> None:
                 continue
             request.unlink(missing_ok=True)
             began = time.monotonic()
-            _try(settings)
+            _try(settings, stop)
     finally:
         ops.stop()
 
 
-def _try(settings: TrainerSettings) -> None:
+def _try(settings: TrainerSettings, stop: threading.Event) -> None:
     try:
-        trained = train(settings, lambda *_: None)
+        with _ending_at_once(stop):
+            trained = train(settings, lambda *_: None)
     except (BadDataError, BusyError, SnowmeltError) as error:
         _LOG.warning("no release was made: %s", error)
         return
     outcome = "activated" if trained.activated else f"not activated: {'; '.join(trained.verdict.reasons)}"
     _LOG.info("release %s was published and %s", trained.release_id, outcome)
+
+
+@contextmanager
+def _ending_at_once(stop: threading.Event) -> Iterator[None]:
+    """A signal ends the process in this block, also in native code, which a flag would have to wait for.
+
+    A release is shown whole or not at all; a draft that is left is removed by the next training.
+    """
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        if stop.is_set():
+            sys.exit(ExitCode.INTERRUPTED)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

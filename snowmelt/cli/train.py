@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Annotated, Any
@@ -20,30 +22,46 @@ def train(*, as_json: Annotated[bool, typer.Option("--json", help="the outcome a
     environ = {**os.environ, "SNOWMELT_TRAINER_ONCE": "true"}
     command = [sys.executable, "-P", "-m", "services.trainer"]
     child = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    told = _passing_on(child)
     reporter = Reporter()
     outcome: dict[str, Any] = {}
-    try:
-        with nullcontext() if as_json else reporter:
-            for line in child.stdout or ():
-                said = json.loads(line)
-                if "stage" not in said:
-                    outcome = said
-                elif not as_json:
-                    reporter.progress(said["stage"], said["done"], said["total"])
-        code = child.wait()
-    except KeyboardInterrupt:
-        child.terminate()
-        child.wait()
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    with nullcontext() if as_json else reporter:
+        for line in child.stdout or ():
+            said = json.loads(line)
+            if "stage" not in said:
+                outcome = said
+            elif not as_json:
+                reporter.progress(said["stage"], said["done"], said["total"])
+    code = child.wait()
+    if told.is_set() and not outcome:
+        sys.stderr.write(
+            "snowmelt: the training was stopped; a release is there whole or not at all, see `snowmelt releases list`\n"
+        )
+        raise typer.Exit(ExitCode.INTERRUPTED)
+    if code < 0:
+        outcome["error"] = f"the trainer was ended by signal {-code}"
     if "error" in outcome:
         sys.stderr.write(f"snowmelt: {outcome['error']}\n")
     if code or "trained" not in outcome:
-        raise typer.Exit(code or ExitCode.FAILED)
+        raise typer.Exit(max(code, 0) or ExitCode.FAILED)
     if as_json:
         sys.stdout.write(json.dumps(outcome["trained"], indent=1) + "\n")
     else:
         for text in said_of(outcome["trained"]):
             reporter.say(text)
+
+
+def _passing_on(child: "subprocess.Popen[str]") -> threading.Event:
+    """Ends the trainer where this process is told to end; set from then on."""
+    told = threading.Event()
+
+    def end(*_: object) -> None:
+        told.set()
+        child.terminate()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    return told
 
 
 def said_of(trained: dict[str, Any]) -> Iterable[str]:

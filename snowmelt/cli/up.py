@@ -13,7 +13,8 @@ import typer
 from snowmelt.client import Client, token_of
 from snowmelt.contracts.errors import ExitCode, SnowmeltError
 from snowmelt.embedded.console import Reporter
-from snowmelt.embedded.home import Home, PortTaken, end_leftovers
+from snowmelt.embedded.ending import end_leftovers
+from snowmelt.embedded.home import Home, PortTaken
 from snowmelt.embedded.processes import StartError
 from snowmelt.embedded.up import Interrupted, Up
 from snowmelt.runtime.auth import Role
@@ -39,12 +40,12 @@ def up(
     run = home.run()
     if run is not None and run.alive:
         _end(f"it runs already, as process {run.pid}; `make down` stops it", ExitCode.UNAVAILABLE)
-    if run is not None:
-        end_leftovers(run)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     reporter = Reporter()
+    if run is not None and not run.left and (lost := end_leftovers(run, reporter.say)):
+        reporter.say(lost)
     try:
         running = Up(home, FEATURE_REPO, reporter, stop, broker=broker, free_ports=free_ports)
     except PortTaken as taken:
@@ -65,7 +66,8 @@ def up(
     except SnowmeltError as wrong:
         code = _say(wrong.detail, ExitCode.FAILED)
     reporter.say("stopping: both lanes take what was produced, then everything ends")
-    running.stop()
+    if not running.stop():
+        code = code or ExitCode.FAILED
     raise typer.Exit(code)
 
 

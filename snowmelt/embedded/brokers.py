@@ -11,11 +11,19 @@ from typing import Protocol
 from snowmelt.embedded.processes import StartError
 from snowmelt.runtime.kafka.admin import Admin, house_topics
 from snowmelt.runtime.kafka.jars import KafkaUnavailableError, install
-from snowmelt.runtime.kafka.node import start_kafka
+from snowmelt.runtime.kafka.node import lay_out_kafka
 
 
 class Broker(Protocol):
-    """A broker that runs, with all topics of the house."""
+    """A broker that is started by ``spawn``, has all topics of the house after ``wait``, and ends by SIGTERM.
+
+    Attributes:
+        log: where its process writes to.
+        keeps: whether one that is started again has the records and the address of the one before.
+    """
+
+    log: Path
+    keeps: bool
 
     @property
     def bootstrap(self) -> str:
@@ -25,61 +33,86 @@ class Broker(Protocol):
     def incarnation(self) -> str:
         """Stands for the topics' ids; empty where the broker has ids of its own."""
 
-    @property
-    def pids(self) -> Mapping[str, int]:
-        """Its processes, by name."""
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """Starts its process."""
 
-    def stop(self) -> None:
-        """Ends it."""
+    def wait(self) -> None:
+        """Waits until it can be used.
+
+        Raises:
+            StartError: it ended first, or was not ready in time.
+        """
 
 
-StartBroker = Callable[[Path], Broker]
-"""Starts a broker whose data and logs lie in a folder; raises StartError."""
+PrepareBroker = Callable[[Path], Broker]
+"""Makes a broker, not started yet, whose data and logs lie in a folder; raises StartError."""
 
 
 class EmbeddedBroker:
     """librdkafka's mock cluster in a process of its own; never restarted, since a new one would be another topic."""
 
+    keeps = False
+
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        log = folder / "broker.log"
-        with log.open("a") as errors:
+        self.log = folder / "broker.log"
+        self.bootstrap = self.incarnation = ""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """Starts its process; all its records go when that ends."""
+        with self.log.open("ab") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "snowmelt.embedded.broker"],
-                stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True, process_group=0,
+                stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, process_group=0,
             )  # fmt: skip
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise StartError(f"the broker did not start (log: {log})")
-        said = json.loads(line)
-        self.bootstrap: str = said["bootstrap"]
-        self.incarnation: str = said["incarnation"]
-        self.pids: Mapping[str, int] = {"broker": self._process.pid}
+        return self._process
 
-    def stop(self) -> None:
-        """Ends it; its records go with it."""
-        self._process.terminate()
-        self._process.wait()
+    def wait(self) -> None:
+        """Waits until it says where it is.
+
+        Raises:
+            StartError: it ended first.
+        """
+        line = self._process.stdout.readline() if self._process and self._process.stdout else b""
+        if not line:
+            raise StartError(f"the broker did not start (log: {self.log})")
+        said = json.loads(line)
+        self.bootstrap, self.incarnation = said["bootstrap"], said["incarnation"]
 
 
 class LocalKafka:
     """One real Kafka node; topics, data and offsets outlive it."""
 
+    keeps = True
     incarnation = ""
 
     def __init__(self, folder: Path) -> None:
         cache = Path(os.environ.get("SNOWMELT_CACHE_DIR", ".cache"))
         try:
-            self._cluster = start_kafka(install(cache / "kafka"), folder)
+            self._cluster = lay_out_kafka(install(cache / "kafka"), folder)
         except KafkaUnavailableError as error:
             raise StartError(str(error)) from error
+        self._node = self._cluster.nodes[0]
+        self.log = self._node.log
         self.bootstrap = self._cluster.bootstrap
-        self.pids: Mapping[str, int] = {f"kafka-{node.node_id}": node.pid for node in self._cluster.nodes}
+
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """Starts the node, with what it had."""
+        return self._node.start()
+
+    def wait(self) -> None:
+        """Waits until it answers, and makes the topics that are not there yet.
+
+        Raises:
+            StartError: it ended first, or was not ready in time.
+            SnowmeltError: UNAVAILABLE, it does not make the topics.
+        """
+        try:
+            self._cluster.wait()
+        except KafkaUnavailableError as error:
+            raise StartError(str(error)) from error
         Admin(self.bootstrap).create_topics(house_topics())
 
-    def stop(self) -> None:
-        """Ends it in order."""
-        self._cluster.stop()
 
-
-BROKERS: Mapping[str, StartBroker] = {"embedded": EmbeddedBroker, "kafka": LocalKafka}
+BROKERS: Mapping[str, PrepareBroker] = {"embedded": EmbeddedBroker, "kafka": LocalKafka}

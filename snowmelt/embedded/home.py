@@ -34,17 +34,22 @@ class PortTaken(Exception):  # noqa: N818 - says what is, in the operator's word
 
 @dataclass
 class Run:
-    """What one ``snowmelt up`` has started; kept in run.json, so that other commands find it. No secrets."""
+    """What one ``snowmelt up`` has started; kept in run.json, so that other commands find it. No secrets.
+
+    Attributes:
+        left: what it left undone, in words, where it has ended by itself but not well; nothing of it runs then.
+    """
 
     pid: int
     started: float
     environ: dict[str, str] = field(default_factory=dict)
     children: dict[str, int] = field(default_factory=dict)
+    left: str = ""
 
     @property
     def alive(self) -> bool:
         """Whether the supervisor that wrote this still runs."""
-        return _same_process(self.pid, self.started)
+        return not self.left and _same_process(self.pid, self.started)
 
 
 class Home:
@@ -72,9 +77,13 @@ class Home:
         me = psutil.Process()
         _write(self._run, asdict(Run(me.pid, me.create_time(), dict(environ), dict(children))))
 
-    def forget(self) -> None:
-        """Nothing runs any more."""
-        self._run.unlink(missing_ok=True)
+    def forget(self, left: str = "") -> None:
+        """Nothing runs any more; ``left`` is what was left undone, for who asked from elsewhere to stop."""
+        if left:
+            me = psutil.Process()
+            _write(self._run, asdict(Run(me.pid, me.create_time(), left=left)))
+        else:
+            self._run.unlink(missing_ok=True)
 
     def clock_offset_ms(self) -> int | None:
         """The offset that the loaded data set asked for; None before anything was loaded."""
@@ -92,24 +101,6 @@ class Home:
     def set_data_set(self, said: Mapping[str, object]) -> None:
         """Notes what is loaded."""
         _write(self._loaded, dict(said))
-
-
-def end_leftovers(run: Run) -> list[str]:
-    """Ends what a supervisor that was killed has left running, by pid and start; returns the names."""
-    ended = []
-    for name, pid in run.children.items():
-        try:
-            process = psutil.Process(pid)
-            if process.create_time() >= run.started:
-                process.terminate()
-                process.wait(5)
-                ended.append(name)
-        except psutil.NoSuchProcess:
-            continue
-        except psutil.TimeoutExpired:
-            process.kill()
-            ended.append(name)
-    return ended
 
 
 def choose_ports(free: bool) -> dict[str, int]:
@@ -138,7 +129,9 @@ def choose_ports(free: bool) -> dict[str, int]:
 
 def _same_process(pid: int, started: float) -> bool:
     try:
-        return bool(abs(psutil.Process(pid).create_time() - started) < 1.0)
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < 1.0
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -1,4 +1,4 @@
-"""Processes under one supervisor: started in order, restarted with backoff, stopped in the opposite order."""
+"""Processes under one supervisor: started, started again with backoff where they die, and stopped in time."""
 
 import os
 import signal
@@ -35,24 +35,35 @@ class StartError(Exception):
     """A process ended, or did not become ready in time; the message names its log."""
 
 
+Spawn = Callable[[], subprocess.Popen[bytes]]
+
+
 @dataclass
 class _Child:
-    spec: Spec
+    name: str
     log: Path
+    spawn: Spawn
     process: subprocess.Popen[bytes]
-    started: float
+    ready: Callable[[], bool]
+    lost: Callable[[], None] | None
+    started: float = field(default_factory=time.monotonic)
     failures: int = 0
     restart_at: float = 0.0
     stopping: bool = field(default=False)
 
 
 class Supervisor:
-    """Runs processes until told to stop. ``say`` gets one line for each thing that an operator should know."""
+    """Runs processes until told to stop.
 
-    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+    ``say`` gets one line for each thing that an operator should know. ``changed`` is called, never twice at once, after
+    each start of a process: what ``pids`` says is then another.
+    """
+
+    def __init__(self, logs: Path, say: Callable[[str], None], changed: Callable[[], None] = lambda: None) -> None:
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._logs = logs
         self._say = say
+        self._changed = changed
         self._children: dict[str, _Child] = {}
         self._lock = threading.RLock()
         self._done = threading.Event()
@@ -71,8 +82,30 @@ class Supervisor:
     def launch(self, spec: Spec) -> None:
         """Starts a process without waiting for it."""
         log = self._logs / f"{spec.name}.log"
+        self.run(spec.name, log, lambda: self._spawn(spec, log), spec.ready)
+
+    def run(
+        self,
+        name: str,
+        log: Path,
+        spawn: Spawn,
+        ready: Callable[[], bool] = lambda: True,
+        *,
+        lost: Callable[[], None] | None = None,
+    ) -> None:
+        """Starts a process by ``spawn``, and again so where it dies.
+
+        With ``lost`` it is never started again: that is called instead, by the watching thread, which it may not keep.
+        """
         with self._lock:
-            self._children[spec.name] = _Child(spec, log, self._spawn(spec, log), time.monotonic())
+            self._children[name] = _Child(name, log, spawn, spawn(), ready, lost)
+            self._changed()
+
+    def keep(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        """Counts a process that ends by itself among the others; whoever started it looks after it."""
+        with self._lock:
+            self._children[name] = _Child(name, self._logs, lambda: process, process, lambda: True, None, stopping=True)
+            self._changed()
 
     def wait_ready(self, name: str, timeout_s: float = 60.0) -> None:
         """Waits until a launched process is ready.
@@ -82,7 +115,7 @@ class Supervisor:
         """
         child = self._children[name]
         deadline = time.monotonic() + timeout_s
-        while not child.spec.ready():
+        while not child.ready():
             code = child.process.poll()
             if code is not None and code != 0:
                 raise StartError(f"{name} ended with exit code {code}: {_last_line(child.log)} (log: {child.log})")
@@ -94,6 +127,11 @@ class Supervisor:
         """The process id of everything that runs."""
         with self._lock:
             return {n: c.process.pid for n, c in self._children.items() if c.process.poll() is None}
+
+    def names(self) -> list[str]:
+        """Everything that was started, in that order, whether it still runs or not."""
+        with self._lock:
+            return list(self._children)
 
     def stop(self, names: Sequence[str], timeout_s: float) -> list[str]:
         """Asks processes to end, all at once, and kills those that have not after ``timeout_s``; returns the killed."""
@@ -111,15 +149,14 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
-                killed.append(child.spec.name)
+                killed.append(child.name)
         return killed
 
-    def close(self) -> None:
-        """Stops whatever still runs, newest first, and the watching."""
+    def close(self, timeout_s: float = 3.0) -> None:
+        """Ends the watching, and whatever still runs."""
         self._done.set()
         self._watcher.join()
-        for name in reversed(list(self._children)):
-            self.stop([name], 3.0)
+        self.stop(self.names(), timeout_s)
 
     def _spawn(self, spec: Spec, log: Path) -> subprocess.Popen[bytes]:
         with log.open("ab") as out:
@@ -145,17 +182,30 @@ class Supervisor:
         code = child.process.poll()
         if code is None or child.stopping:
             return
-        if not child.restart_at:
+        said = f"{child.name} ended " + (f"by signal {-code}" if code < 0 else f"with exit code {code}")
+        if child.lost is not None:
+            child.stopping = True
+            self._say(f"{said} (log: {child.log})")
+            child.lost()
+        elif not child.restart_at:
             if now - child.started > STEADY_S:
                 child.failures = 0
             wait = BACKOFF_S[min(child.failures, len(BACKOFF_S) - 1)]
             child.failures += 1
             child.restart_at = now + wait
-            said = f"by signal {-code}" if code < 0 else f"with exit code {code}"
-            self._say(f"{child.spec.name} ended {said}; it starts again in {wait:g} s (log: {child.log})")
+            self._say(f"{said}; it starts again in {wait:g} s (log: {child.log})")
         elif now >= child.restart_at:
-            child.process = self._spawn(child.spec, child.log)
-            child.started, child.restart_at = now, 0.0
+            self._start_again(child, now)
+
+    def _start_again(self, child: _Child, now: float) -> None:
+        try:
+            child.process = child.spawn()
+        except OSError as error:  # no memory or no file for it: others are still to be watched
+            child.restart_at = now + BACKOFF_S[-1]
+            self._say(f"{child.name} cannot be started: {error}; it is tried again in {BACKOFF_S[-1]:g} s")
+            return
+        child.started, child.restart_at = now, 0.0
+        self._changed()
 
 
 def _last_line(log: Path) -> str:

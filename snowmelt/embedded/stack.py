@@ -1,57 +1,69 @@
-"""The whole system on one machine: what runs, in which order it starts, and how it drains and stops."""
+"""The whole system on one machine: what runs, in which order it starts, and what becomes of it when a part dies."""
 
 import http.client
 import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from snowmelt.embedded import redis_server
-from snowmelt.embedded.brokers import Broker, StartBroker
+from snowmelt.embedded.brokers import PrepareBroker
+from snowmelt.embedded.ending import LOST, drained_by, end_in_order, undrained
 from snowmelt.embedded.home import Home, choose_ports
 from snowmelt.embedded.processes import Spec, StartError, Supervisor
 
 SERVICES = ("ingest-lake", "ingest-features", "retrieval", "ranker", "gateway", "trainer")
-_STOP_FIRST = ("gateway", "trainer", "retrieval", "ranker")
-_LANES = ("ingest-lake", "ingest-features")
-DRAIN_S = 6.0
 _NICENESS = {"ingest-lake": 10, "ingest-features": 10, "collector": 10, "trainer": 15}
 """On one machine answers come first: a commit or a training takes all cores for a while."""
 
 
 class Stack:
-    """Starts and stops everything; ``say`` gets a line for each thing an operator should know."""
+    """Starts and stops everything.
+
+    ``say`` gets a line for each thing an operator should know; ``give_up`` is called, from any thread, where a part has
+    died that cannot be started again, and asks for ``stop``.
+    """
 
     def __init__(
-        self, home: Home, say: Callable[[str], None], start_broker: StartBroker, *, free_ports: bool = False
+        self,
+        home: Home,
+        say: Callable[[str], None],
+        prepare_broker: PrepareBroker,
+        give_up: Callable[[], None],
+        *,
+        free_ports: bool = False,
     ) -> None:
         home.make()
         self.home = home
         self.ports = choose_ports(free_ports)
         self.environ: dict[str, str] = {}
         self._say = say
-        self._supervisor = Supervisor(home.logs, say)
-        self._start_broker = start_broker
-        self._broker: Broker | None = None
+        self._give_up = give_up
+        self._supervisor = Supervisor(home.logs, say, self._record)
+        self._prepare_broker = prepare_broker
+        self._took = False
+        self._lost = ""
 
     def start_parts(self, clock_offset_ms: int) -> None:
         """Starts Redis and the broker; afterwards ``environ`` holds every setting of a service.
 
         Raises:
             StartError: one of them did not start.
+            SnowmeltError: UNAVAILABLE, the broker does not make its topics.
         """
         port = self.ports["redis"]
         self.environ = self._settings(clock_offset_ms)
         command = redis_server.command(self.home.folder / "redis", port)
         self._supervisor.start(Spec("redis", command, os.environ.copy(), lambda: _redis_ready(port)))
         self._supervisor.launch(self._collector())
-        self._broker = self._start_broker(self.home.folder / "broker")
-        self.environ["SNOWMELT_KAFKA_BOOTSTRAP"] = self._broker.bootstrap
-        self.environ["SNOWMELT_KAFKA_INCARNATION"] = self._broker.incarnation
-        self.record()
+        broker = self._prepare_broker(self.home.folder / "broker")
+        lost = None if broker.keeps else self._broker_lost
+        self._supervisor.run("broker", broker.log, broker.spawn, lost=lost)
+        broker.wait()
+        self.environ["SNOWMELT_KAFKA_BOOTSTRAP"] = broker.bootstrap
+        self.environ["SNOWMELT_KAFKA_INCARNATION"] = broker.incarnation
 
     def start_services(self, names: tuple[str, ...] = SERVICES, timeout_s: float = 90.0) -> None:
         """Starts services side by side and waits until each is ready.
@@ -59,39 +71,39 @@ class Stack:
         Raises:
             StartError: one ended or was not ready in time.
         """
+        self._took = True
         for name in names:
             self._supervisor.launch(self._service(name))
-        self.record()
         for name in names:
             self._supervisor.wait_ready(name, timeout_s)
 
-    def record(self) -> None:
-        """Notes in the state folder what runs and where."""
-        pids = self._supervisor.pids()
-        if self._broker is not None:
-            pids |= self._broker.pids
-        self.home.record(self.environ, pids)
+    def keep(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        """Notes a process that works beside the services and ends by itself: it ends with the others at the latest."""
+        self._supervisor.keep(name, process)
 
-    def stop(self, drained: Callable[[], bool]) -> None:
-        """Stops the doors, waits until both lanes have taken what was produced, then stops the lanes and the parts."""
-        self._supervisor.stop(_STOP_FIRST, 4.0)
-        if self._broker is not None:
-            self._drain(drained)
-        killed = self._supervisor.stop(_LANES, 3.0)
-        for name in killed:
-            self._say(f"{name} did not end in time and was killed")
-        if self._broker is not None:
-            self._broker.stop()
+    def stop(self) -> bool:
+        """Stops the doors, waits until both lanes have taken what was produced, then stops the lanes and the parts.
+
+        Returns whether they had: what was left undone is said, and noted in the state folder.
+        """
+        drained = drained_by(self.environ) if self._took and not self._lost else None
+        whole = end_in_order(self._supervisor.names(), self._supervisor.stop, drained, self._say)
         self._supervisor.close()
-        self.home.forget()
+        if not whole and not self._lost:
+            self._lost = undrained(self.environ)
+            self._say(self._lost)
+        self.home.forget(self._lost)
+        return not self._lost
 
-    def _drain(self, drained: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + DRAIN_S
-        while not drained():
-            if time.monotonic() > deadline:
-                self._say(f"the lanes were not drained after {DRAIN_S:.0f} s; what is missing is lost with this broker")
-                return
-            time.sleep(0.05)
+    def _record(self) -> None:
+        """Notes in the state folder what runs and where."""
+        self.home.record(self.environ, self._supervisor.pids())
+
+    def _broker_lost(self) -> None:
+        """A new one would be another at another address, which running services do not know: all start anew with it."""
+        self._lost = LOST if self._took else "the embedded broker has died before anything was sent to it"
+        self._say(f"{self._lost}; everything stops, and the next start goes on from what the lake and Redis hold")
+        self._give_up()
 
     def _settings(self, clock_offset_ms: int) -> dict[str, str]:
         def at(name: str) -> str:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from snowmelt.contracts.clock import Clock
-from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.datasets.data_set import DataSet
 from snowmelt.datasets.open import open_data_set
 from snowmelt.embedded.brokers import BROKERS
@@ -39,7 +38,7 @@ class Up:
         self, home: Home, repo: Path, reporter: Reporter, stop: threading.Event, *, broker: str, free_ports: bool
     ) -> None:
         self.home = home
-        self.stack = Stack(home, reporter.say, BROKERS[broker], free_ports=free_ports)
+        self.stack = Stack(home, reporter.say, BROKERS[broker], stop.set, free_ports=free_ports)
         self._repo = repo
         self._reporter = reporter
         self._stop = stop
@@ -68,19 +67,9 @@ class Up:
         if data is not None:
             self._load(data)
 
-    def stop(self) -> None:
-        """Drains both lanes, then stops everything."""
-        lanes: list[Lanes] = []
-
-        def drained() -> bool:
-            try:
-                if not lanes:
-                    lanes.append(Lanes(self.settings))
-                return lanes[0].drained()
-            except (SnowmeltError, OSError):  # a part that is gone cannot be asked, and must not keep the rest running
-                return False
-
-        self.stack.stop(drained)
+    def stop(self) -> bool:
+        """Drains both lanes, then stops everything; whether nothing that was produced is left undone."""
+        return self.stack.stop()
 
     def _open(self, path: Path | None) -> DataSet:
         with self._reporter as reporter:
@@ -139,6 +128,7 @@ class Up:
     def _verb(self, *words: str) -> None:
         command = [sys.executable, "-P", "-m", "snowmelt.cli.main", *words]
         child = subprocess.Popen(command, env={**os.environ, **self.stack.environ})
+        self.stack.keep(words[0], child)
         while child.poll() is None:
             if self._stop.wait(0.1):
                 child.terminate()

@@ -1,16 +1,12 @@
 """The state folder remembers what runs, and a port that is taken is said in one line."""
 
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from snowmelt.embedded import home as module
-from snowmelt.embedded.home import Home, PortTaken, Run, choose_ports, end_leftovers
+from snowmelt.embedded.home import Home, PortTaken, choose_ports
 
 
 def test_a_run_is_found_again_and_known_to_live(tmp_path: Path) -> None:
@@ -46,17 +42,11 @@ def test_a_taken_port_is_named_with_its_use(monkeypatch: pytest.MonkeyPatch) -> 
         assert choose_ports(free=True)["gateway_rest"] != port
 
 
-def test_leftovers_of_a_killed_supervisor_are_ended_but_nobody_elses_process() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    started = psutil.Process(child.pid).create_time()
-    assert end_leftovers(Run(0, started + 100, {}, {"x": child.pid})) == []
-    assert child.poll() is None
-    assert end_leftovers(Run(0, started - 1, {}, {"x": child.pid, "gone": _free_pid()})) == ["x"]
-    child.wait(5)
-
-
-def _free_pid() -> int:
-    pid = os.getpid() + 100_000
-    while psutil.pid_exists(pid):
-        pid += 1
-    return pid
+def test_what_a_run_left_undone_is_found_by_others_and_nothing_runs(tmp_path: Path) -> None:
+    home = Home(tmp_path / "state")
+    home.make()
+    home.record({"SNOWMELT_X": "1"}, {"redis": 1})
+    home.forget("the rest is lost")
+    run = home.run()
+    assert run is not None
+    assert (run.left, run.alive, run.children) == ("the rest is lost", False, {})

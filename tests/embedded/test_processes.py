@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from snowmelt.embedded import processes
 from snowmelt.embedded.processes import Spec, StartError, Supervisor
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -45,6 +48,37 @@ def test_a_killed_process_is_started_again_and_that_is_said(supervisor: Supervis
     os.kill(first, signal.SIGKILL)
     until(lambda: supervisor.pids().get("sleeper", first) != first)
     assert said[0].startswith("sleeper ended by signal 9; it starts again in 0.2 s")
+
+
+def test_each_start_is_told_and_one_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "BACKOFF_S", (0.1,))
+    told: list[dict[str, int]] = []
+    supervisor = Supervisor(tmp_path, said.append, lambda: told.append(supervisor.pids()))
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    supervisor.launch(Spec("sleeper", [str(program)], os.environ))
+    first = told[0]["sleeper"]
+    program.rename(tmp_path / "away")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: any("sleeper cannot be started: " in line for line in said))
+    (tmp_path / "away").rename(program)
+    until(lambda: len(told) == 2)
+    assert told[1] == supervisor.pids() != told[0]
+    supervisor.close()
+    assert supervisor.pids() == {}
+
+
+def test_one_that_cannot_be_started_again_is_said_and_not_started(supervisor: Supervisor, said: list[str]) -> None:
+    lost = threading.Event()
+    log = Path("the.log")
+    supervisor.run("broker", log, lambda: subprocess.Popen(SLEEPER), lost=lost.set)
+    os.kill(supervisor.pids()["broker"], signal.SIGKILL)
+    assert lost.wait(10)
+    assert said == ["broker ended by signal 9 (log: the.log)"]
+    assert supervisor.pids() == {}
 
 
 def test_a_process_that_ends_at_once_is_named_with_its_last_words(supervisor: Supervisor) -> None:

@@ -1,7 +1,6 @@
 """A caller that gives up harms nobody: the producer goes on delivering."""
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
@@ -16,14 +15,16 @@ NOW_MS = 1_750_000_000_000
 
 def test_a_cancelled_wait_does_not_end_the_deliveries(tmp_path: Path) -> None:
     broker = EmbeddedBroker(tmp_path)
+    process = broker.spawn()
+    broker.wait()
     producer = Producer(broker.bootstrap)
 
     async def story() -> int:
         await producer.send(EVENTS, b"default/u", b"first", NOW_MS)
-        os.kill(broker.pids["broker"], signal.SIGSTOP)
+        process.send_signal(signal.SIGSTOP)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(producer.send(EVENTS, b"default/u", b"given up", NOW_MS), 0.2)
-        os.kill(broker.pids["broker"], signal.SIGCONT)
+        process.send_signal(signal.SIGCONT)
         third = await asyncio.wait_for(producer.send(EVENTS, b"default/u", b"third", NOW_MS), 20)
         return third.offset
 
@@ -32,4 +33,5 @@ def test_a_cancelled_wait_does_not_end_the_deliveries(tmp_path: Path) -> None:
         assert asyncio.run(story()) == 2
     finally:
         producer.close()
-        broker.stop()
+        process.terminate()
+        process.wait()

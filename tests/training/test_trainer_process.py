@@ -1,11 +1,14 @@
 """The trainer's process over a real lake: one training, its outcome as JSON, and its exit codes."""
 
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -58,9 +61,9 @@ def snowmelt_train(environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=240)
 
 
-def test_snowmelt_train_publishes_from_a_lake(tmp_path: Path, environ: dict[str, str]) -> None:
+def fill(lake: Lake) -> None:
+    """A simulated shop in the lake, enough to learn from."""
     data = simulate(5, users=220, items=160, days=60)
-    lake = Lake(str(tmp_path / "lake"))
     events = {name: data.events[name].to_pylist() for name in data.events.column_names if name != "event_time_ms"}
     land(lake, "events", "snowmelt.events", events | common(len(data.events), data.events["event_time_ms"].to_pylist()))
     payloads = [value for _, value in catalogue_records(data.catalogue, "default")]
@@ -74,6 +77,11 @@ def test_snowmelt_train_publishes_from_a_lake(tmp_path: Path, environ: dict[str,
     }
     times = data.catalogue["event_time_ms"].to_pylist()
     land(lake, "catalog", "snowmelt.catalog", catalogue | common(len(upserts), times))
+
+
+def test_snowmelt_train_publishes_from_a_lake(tmp_path: Path, environ: dict[str, str]) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    fill(lake)
     done = snowmelt_train(environ)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -83,6 +91,27 @@ def test_snowmelt_train_publishes_from_a_lake(tmp_path: Path, environ: dict[str,
     assert origin.lake_versions == lake.versions()
     assert origin.clock_offset_ms == 1000
     assert set(said["differences"]) == {"popularity_7d", "popularity_28d"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_training_that_is_told_to_stop_ends_with_its_process_and_lets_the_next_one_begin(
+    tmp_path: Path, environ: dict[str, str], number: signal.Signals
+) -> None:
+    fill(Lake(str(tmp_path / "lake")))
+    command = [sys.executable, "-P", "-m", "snowmelt.cli.main", "train"]
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as training:
+        assert training.stdout is not None
+        assert training.stderr is not None
+        assert training.stdout.readline().startswith(b"  read the lake: ")
+        trainers = psutil.Process(training.pid).children()
+        assert len(trainers) == 1
+        training.send_signal(number)
+        assert training.wait(30) == 130
+        assert training.stderr.read().startswith(b"snowmelt: the training was stopped; a release is there whole or not")
+    assert not trainers[0].is_running()
+    with (tmp_path / "train.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert ReleaseStore(str(tmp_path / "releases")).list() == ()
 
 
 def test_an_empty_lake_is_65_and_nothing_is_published(tmp_path: Path, environ: dict[str, str]) -> None:

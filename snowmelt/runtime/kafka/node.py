@@ -45,6 +45,11 @@ class KafkaNode:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def log(self) -> Path:
+        """Where its process writes to."""
+        return self.folder / "node.log"
+
+    @property
     def pid(self) -> int:
         """The broker's process id.
 
@@ -72,22 +77,23 @@ class KafkaNode:
         if run.returncode:
             raise KafkaUnavailableError(f"formatting failed: {(run.stdout + run.stderr).strip()[-800:]}")
 
-    def start(self) -> None:
+    def start(self) -> "subprocess.Popen[bytes]":
         """Starts the process without waiting for it; its own session, so that a terminal's Ctrl-C does not reach it."""
         heap = (self.folder / "heap_mb").read_text()
         flags = (f"-Xmx{heap}m", *QUICK)
         logging = f"-Dlog4j2.configurationFile=file:{self.folder}/log4j2.properties"
         command = self._distribution.command("kafka.Kafka", str(self.folder / "server.properties"))
         command[1:1] = [*flags, logging]
-        with (self.folder / "node.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
             )
+        return self._process
 
     def check(self) -> None:
         """Raises KafkaUnavailableError with the end of the log where the process has ended."""
         if self._process is not None and self._process.poll() is not None:
-            tail = (self.folder / "node.log").read_text(errors="replace")[-800:]
+            tail = self.log.read_text(errors="replace")[-800:]
             raise KafkaUnavailableError(f"Kafka node {self.node_id} ended with {self._process.returncode}: {tail}")
 
     def stop(self, seconds: float = 10.0) -> None:
@@ -173,7 +179,20 @@ class KafkaCluster:
 def start_kafka(
     distribution: Distribution, folder: Path, *, nodes: int = 1, port: int = 0, heap_mb: int = 384
 ) -> KafkaCluster:
-    """Starts a cluster of ``nodes`` in ``folder`` and waits for it; what the folder already holds is kept.
+    """``lay_out_kafka``, started and waited for.
+
+    Raises:
+        KafkaUnavailableError: a node could not be formatted or started.
+    """
+    cluster = lay_out_kafka(distribution, folder, nodes=nodes, port=port, heap_mb=heap_mb)
+    cluster.start()
+    return cluster
+
+
+def lay_out_kafka(
+    distribution: Distribution, folder: Path, *, nodes: int = 1, port: int = 0, heap_mb: int = 384
+) -> KafkaCluster:
+    """A cluster of ``nodes`` in ``folder``, ready to be started; what the folder already holds is kept.
 
     Args:
         distribution: from ``jars.install``.
@@ -183,7 +202,7 @@ def start_kafka(
         heap_mb: Java's heap of each node; a broker needs more than 192.
 
     Raises:
-        KafkaUnavailableError: a node could not be formatted or started.
+        KafkaUnavailableError: a node could not be formatted.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ports = _ports(folder / "ports", nodes, port)
@@ -193,9 +212,7 @@ def start_kafka(
     cluster_id = _cluster_id(folder / "cluster_id")
     for member in members:
         member.format(cluster_id, members, heap_mb)
-    cluster = KafkaCluster(members)
-    cluster.start()
-    return cluster
+    return KafkaCluster(members)
 
 
 def _ports(record: Path, nodes: int, port: int) -> list[int]:
