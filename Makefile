@@ -64,11 +64,12 @@ lint: $(VENV)/.installed-dev ## style, types, contracts, protos, drift of the st
 	@$(MAKE) --no-print-directory stubs
 	git diff --exit-code -- snowmelt/api buf
 
-bench: $(VENV)/.installed-dev ## measure: ratios against named rivals
+# The one that needs a running system is first, as it says so at once; the others take many minutes.
+bench: $(VENV)/.installed-dev ## measure beside `make up`: ratios against named rivals, and the floors
+	$(BIN)/snowmelt bench serve
 	$(BIN)/snowmelt bench features
 	$(BIN)/snowmelt bench ingest
 	$(BIN)/snowmelt bench rebuild
-	$(BIN)/snowmelt bench serve
 
 stubs: $(VENV)/.installed-dev ## Python stubs and type stubs out of protos/
 	$(STUBS) --python_out=. --grpc_python_out=. --mypy_out=quiet:. --mypy_grpc_out=quiet:. $(PROTOS)
