@@ -76,11 +76,12 @@ drift: stubs
 	@new=$$(git ls-files --others --exclude-standard -- snowmelt/api buf); \
 	if [ -n "$$new" ]; then printf 'stubs that are not committed:\n%s\n' "$$new" >&2; exit 1; fi
 
-bench: $(VENV)/.installed-dev ## measure: ratios against named rivals
+# The one that needs a running system is first, as it says so at once; the others take many minutes.
+bench: $(VENV)/.installed-dev ## measure beside `make up`: ratios against named rivals, and the floors
+	$(BIN)/snowmelt bench serve
 	$(BIN)/snowmelt bench features
 	$(BIN)/snowmelt bench ingest
 	$(BIN)/snowmelt bench rebuild
-	$(BIN)/snowmelt bench serve
 
 stubs: $(VENV)/.installed-dev ## Python stubs and type stubs out of protos/
 	@find snowmelt/api buf -name '*_pb2*.py*' -not -path '*/__pycache__/*' -delete

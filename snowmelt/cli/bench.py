@@ -1,4 +1,8 @@
-"""``snowmelt bench``: speed, as ratios against named rivals in one run."""
+"""``snowmelt bench``: speed, as ratios against named rivals in one run, and what the floors say of it.
+
+A missed floor is a result: a bench that has measured ends with 0. It ends with 1 where values that must be equal are
+not, and under ``--check`` where a floor is missed or its figure does not count.
+"""
 
 import typer
 

@@ -3,7 +3,8 @@
 import json
 import os
 import tempfile
-import time
+from collections.abc import Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,14 +12,22 @@ import numpy as np
 import typer
 
 from snowmelt.chaos.rig import LANES, Rig
+from snowmelt.cli.bench_floors import Check, Floor, Verdict, end, lines
+from snowmelt.cli.ingest_latency import latencies_ms
 from snowmelt.cli.ingest_rivals import rivals
 from snowmelt.cli.ingest_traffic import TRAFFIC, Traffic, lane_rate, one_core, produce
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
 from snowmelt.contracts.topics import EVENTS
 from snowmelt.featurestore.fences import Partition
-from snowmelt.runtime.kafka.producer import Producer
+from snowmelt.runtime.kafka.producer import Delivery, Producer
 
+LANE_FLOORS = {
+    "lake": Floor("events into the lake, one core", 100_000, "events/s"),
+    "features": Floor("events into state, one core", 20_000, "events/s"),
+}
 RATES = (500, 1000)
+P99_RATE = 500
+P99 = Floor(f"event to online, p99 at {P99_RATE} events/s", 1000, "ms", at_least=False)
 WARM_SECONDS, LATENCY_SECONDS = 2, 10
 """What is sent at first is not counted: the lane has only just started."""
 
@@ -33,6 +42,7 @@ def bench_ingest(
         Path | None, typer.Option(exists=True, dir_okay=False, help="a redis-server to use; else that of `make up`")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
+    check: Check = False,
 ) -> None:
     """Measure both lanes, each alone, then the time from sending an event to its state in Redis, then rivals."""
     figures: dict[str, Any] = {"events": events, "traffic": TRAFFIC, "cores": os.cpu_count(), "load": [_load()]}
@@ -50,31 +60,43 @@ def bench_ingest(
         figures["event_to_online"] = _latencies(rig, traffic, events)
         figures["rivals"] = rivals(rig, traffic, events, figures["features"], quix_path)
     figures["load"].append(_load())
+    figures["floors"] = floors(figures)
     print(json.dumps(figures) if as_json else "\n".join(_lines(figures)))
+    end(figures["floors"], check=check)
+
+
+def floors(figures: Mapping[str, Any]) -> list[Verdict]:
+    """The verdicts of both lanes' rates, and of the time to online at the rate that its floor is of."""
+    (p99_ms,) = (online["p99_ms"] for online in figures["event_to_online"] if online["rate_per_s"] == P99_RATE)
+    rates = [floor.judge(figures[lane]["events_per_s"]) for lane, floor in LANE_FLOORS.items()]
+    return [*rates, P99.judge(p99_ms)]
 
 
 def _lines(figures: dict[str, Any]) -> list[str]:
-    lines = [TRAFFIC, "Redis {version}, memory by {allocator}".format(**figures["redis"])]
+    said = [TRAFFIC, "Redis {version}, memory by {allocator}".format(**figures["redis"])]
     for lane in LANES:
         rate = figures[lane]
-        lines.append(
-            f"{lane}: {rate['events_per_s']:,.0f} events/s, {rate['events_per_cpu_s']:,.0f} a second of its CPU"
+        said.append(
+            f"{lane}: {rate['events_per_s']:,.0f} events/s, {rate['events_per_cpu_s']:,.0f} a second of its CPU "
+            f"(first write {rate['first_write_s']:.1f} s after ready; {rate['timed_events']:,} events timed from "
+            f"{rate['timed_from']} on)"
         )
-    lines += [
+    said += [
         f"event to online at {online['rate_per_s']}/s: p50 {online['p50_ms']:.0f} ms, p99 {online['p99_ms']:.0f} ms"
         for online in figures["event_to_online"]
     ]
     for name, rival in figures["rivals"].items():
         if isinstance(rival, str):
-            lines.append(f"{name}: {rival}")
+            said.append(f"{name}: {rival}")
             continue
         times = rival["ours_times"]
-        lines.append(
+        said.append(
             f"{name}: {rival['events_per_s']:,.0f} events/s; the feature lane has {times['events_per_s']:.1f} times as "
             f"many, {times['events_per_cpu_s']:.1f} times a second of CPU, "
             f"{times['events_per_cpu_s_with_redis']:.1f} with that of Redis"
         )
-    return [*lines, f"load of the machine before and after: {figures['load'][0]:.1f}, {figures['load'][1]:.1f}"]
+    said.append(f"load of the machine before and after: {figures['load'][0]:.1f}, {figures['load'][1]:.1f}")
+    return [*said, *lines(figures["floors"])]
 
 
 def _latencies(rig: Rig, traffic: Traffic, events: int) -> list[dict[str, float]]:
@@ -85,8 +107,9 @@ def _latencies(rig: Rig, traffic: Traffic, events: int) -> list[dict[str, float]
     found: list[dict[str, float]] = []
     first = events
     for rate in RATES:
-        took = _latency_ms(rig, traffic, producer, first, rate)
-        first += rate * (WARM_SECONDS + LATENCY_SECONDS)
+        count = rate * (WARM_SECONDS + LATENCY_SECONDS)
+        took = _latencies_ms(rig, traffic, producer, range(first, first + count), rate)
+        first += count
         p50, p99 = np.percentile(took, [50, 99])
         found.append({"rate_per_s": rate, "p50_ms": float(p50), "p99_ms": float(p99), "events": len(took)})
     producer.close()
@@ -95,31 +118,21 @@ def _latencies(rig: Rig, traffic: Traffic, events: int) -> list[dict[str, float]
     return found
 
 
-def _latency_ms(rig: Rig, traffic: Traffic, producer: Producer, first: int, rate: int) -> list[float]:
-    """From the call that sends an event until the fences of its user's and its item's buckets lie behind it."""
-    waiting: dict[tuple[int, int], tuple[float, list[int]]] = {}
-    took: list[tuple[float, float]] = []
-    count = rate * (WARM_SECONDS + LATENCY_SECONDS)
-    began, sent = time.perf_counter(), 0
-    while sent < count or waiting:
-        now = time.perf_counter()
-        due = min(int((now - began) * rate), count)
-        numbers = range(first + sent, first + due)
-        futures = [producer.submit(EVENTS, *traffic.record(number)) for number in numbers]
-        sent = due
-        for number, future in zip(numbers, futures, strict=True):
-            done = future.result(10)
-            buckets = [entity_bucket(DEFAULT_TENANT, entity) for entity in traffic.entities(number)]
-            waiting[done.partition, done.offset] = now, buckets
-        asked = [Partition(rig.incarnations[EVENTS], EVENTS, number) for number in {place[0] for place in waiting}]
-        fences = {key.partition: known for key, known in rig.store.fence_table.of(asked).items()}
-        seen = time.perf_counter()
-        online = [p for p, (_, buckets) in waiting.items() if all((fences[p[0]][b] or 0) > p[1] for b in buckets)]
-        for place in online:
-            at, _ = waiting.pop(place)
-            took.append((at - began, (seen - at) * 1000))
-        time.sleep(0.002)
-    return [ms for at, ms in took if at >= WARM_SECONDS]
+def _latencies_ms(rig: Rig, traffic: Traffic, producer: Producer, numbers: range, rate: int) -> list[float]:
+    """Without those of the first seconds; both of an event's buckets, its user's and its item's, are waited for."""
+
+    def submit(number: int) -> Future[Delivery]:
+        return producer.submit(EVENTS, *traffic.record(numbers[number]))
+
+    def buckets_of(number: int) -> list[int]:
+        return [entity_bucket(DEFAULT_TENANT, entity) for entity in traffic.entities(numbers[number])]
+
+    def fences(partitions: set[int]) -> dict[int, list[int | None]]:
+        asked = [Partition(rig.incarnations[EVENTS], EVENTS, number) for number in partitions]
+        return {key.partition: known for key, known in rig.store.fence_table.of(asked).items()}
+
+    took = latencies_ms(rate, len(numbers), submit, buckets_of, fences)
+    return [ms for due_s, ms in took if due_s >= WARM_SECONDS]
 
 
 def _load() -> float:

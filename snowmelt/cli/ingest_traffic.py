@@ -4,6 +4,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -30,6 +32,8 @@ BACKLOG = 0.9
 """Of the events: what a lane is timed for. At the end of the log the lake lane waits a second for more to come."""
 LOOK_S = 0.1
 """Looking where a lane is takes a core that Kafka, Redis and the lane would have."""
+LEAST_S = 1.0
+"""That must lie between a lane's first write and the end of what is timed."""
 
 
 class Traffic:
@@ -82,26 +86,71 @@ def produce(rig: Rig, traffic: Traffic, events: int) -> None:
     producer.close()
 
 
-def lane_rate(rig: Rig, lane: str, events: int) -> dict[str, float]:
-    """From the moment at which the lane is ready until ``BACKLOG`` of the events are in its sink; it takes them all."""
+@dataclass(frozen=True)
+class Look:
+    """A lane at one instant: how many events its sink holds, and the seconds, its own CPU and Redis's, until then."""
+
+    held: int
+    at_s: float
+    cpu_s: float
+    redis_s: float
+
+
+def lane_rate(rig: Rig, lane: str, events: int) -> dict[str, Any]:
+    """Starts a lane on what was produced, and times it until ``BACKLOG`` of the events are in its sink; it takes all.
+
+    ``rate`` says from when; ``first_write_s`` is how long after it was ready its first write was seen.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE where it does not start, or does not catch up.
+    """
     with one_core():
         process = rig.start(lane)
     seen = psutil.Process(process.pid)
     rig.wait_ready(lane)
-    began, cpu_s, redis_s = time.perf_counter(), sum(seen.cpu_times()[:2]), redis_cpu_s(rig)
-    until(lambda: _held(rig, lane) >= BACKLOG * events, 600, f"{lane} did not catch up", every_s=LOOK_S)
-    seconds, done = time.perf_counter() - began, _held(rig, lane)
-    cpu_s, redis_s = sum(seen.cpu_times()[:2]) - cpu_s, redis_cpu_s(rig) - redis_s
+    ready = replace(_look(rig, lane, seen), held=0)
+    first = _look_at(rig, lane, seen, 1)
+    done = _look_at(rig, lane, seen, BACKLOG * events)
     resident = seen.memory_info().rss / 1_048_576
     until(lambda: rig.drained(lane), 600, f"{lane} did not catch up")
     process.terminate()
     process.wait(15)
+    return {**rate(ready, first, done), "first_write_s": first.at_s - ready.at_s, "resident_mbytes": resident}
+
+
+def rate(ready: Look, first: Look, done: Look) -> dict[str, Any]:
+    """What a lane does a second from its first write on, without its start and without what that write held.
+
+    Where less than ``LEAST_S`` of work follows the first write, as of few events, it is counted from when the lane was
+    ready; ``timed_from`` says which, ``timed_events`` how many events that are.
+    """
+    steady = done.at_s - first.at_s >= LEAST_S
+    begin = first if steady else ready
+    count = done.held - begin.held
     return {
-        "events_per_s": done / seconds,
-        "events_per_cpu_s": done / cpu_s,
-        "redis_cpu_us_per_event": redis_s / done * 1e6,
-        "resident_mbytes": resident,
+        "events_per_s": count / (done.at_s - begin.at_s),
+        "events_per_cpu_s": count / (done.cpu_s - begin.cpu_s),
+        "redis_cpu_us_per_event": (done.redis_s - begin.redis_s) / count * 1e6,
+        "timed_events": count,
+        "timed_from": "first write" if steady else "ready",
     }
+
+
+def _look_at(rig: Rig, lane: str, process: psutil.Process, held: float) -> Look:
+    """The first look at which the sink holds so many events."""
+    looks: list[Look] = []
+
+    def there() -> bool:
+        looks[:] = [_look(rig, lane, process)]
+        return looks[0].held >= held
+
+    until(there, 600, f"{lane} did not catch up", every_s=LOOK_S)
+    return looks[0]
+
+
+def _look(rig: Rig, lane: str, process: psutil.Process) -> Look:
+    held = _held(rig, lane)
+    return Look(held, time.perf_counter(), sum(process.cpu_times()[:2]), redis_cpu_s(rig))
 
 
 def _held(rig: Rig, lane: str) -> int:

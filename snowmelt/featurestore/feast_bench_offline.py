@@ -16,6 +16,8 @@ from feast.types import Float32
 
 FEATURES = [f"f{i}" for i in range(10)]
 OURS = "snowmelt.featurestore.feast_offline.SnowmeltOfflineStore"
+ABSENT = 20
+"""One of so many entities that are asked for has no row; one of so many cells of the rows has no value."""
 SPAN_S = 90 * 86_400
 START_S = 1_700_000_000
 
@@ -63,7 +65,8 @@ def _measure(
     entity_df = pd.DataFrame(
         {
             "row": np.arange(asked),
-            "item_id": _names(rng.integers(0, case.entities, asked)),
+            # Some are of entities that have no row.
+            "item_id": _names(rng.integers(0, case.entities + case.entities // ABSENT, asked)),
             "event_timestamp": pd.to_datetime(_instants(rng, asked), utc=True),
         }
     )
@@ -84,7 +87,6 @@ def _measure(
         "floor": case.floor,
         "cells": asked * len(FEATURES),
         "cells_different": different,
-        "reached": ratio >= case.floor and different == 0,
     }
 
 
@@ -123,7 +125,10 @@ def _write_versions(place: Path, rng: np.random.Generator, entities: int, versio
     instants = _instants(rng, versions)
     columns = {"item_id": pa.array(_names(rng.integers(0, entities, versions)))}
     columns["event_timestamp"] = pa.array(instants).cast(pa.timestamp("us", "UTC"))
-    columns |= {name: pa.array(rng.random(versions, np.float32)) for name in FEATURES}
+    columns |= {
+        name: pa.array(rng.random(versions, np.float32), mask=rng.integers(0, ABSENT, versions) == 0)
+        for name in FEATURES
+    }
     pq.write_table(pa.table(columns), place)
     return FileSource(path=str(place), timestamp_field="event_timestamp")
 

@@ -1,10 +1,13 @@
-"""Measures ``get_online_features``: our store beside Feast's stock Redis store, the same values on the same server."""
+"""Measures ``get_online_features``: our store beside Feast's stock Redis store, on the same server.
+
+Both are held to values that are counted from the events by themselves: those are what Feast's store is filled with.
+"""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +26,25 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket, item_keys
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore import feast_bench_events
+from snowmelt.featurestore.feast_bench_events import END_MS, FEATURES, as_dict, cells_different, counted
 from snowmelt.featurestore.feast_pins import pinned
 from snowmelt.featurestore.fences import Partition
 from snowmelt.featurestore.item_replica import ItemReplica
 from snowmelt.featurestore.store import BucketWrite, PartitionRange, StateStore
 
 VIEW = "item_stats"
-FEATURES = [
-    *(f"{n}_{w}" for n in ("views", "clicks", "purchases", "ratings") for w in ("1h", "1d", "7d", "28d")),
-    *(f"interactions_{w}" for w in ("1d", "7d", "28d", "decayed")),
-]
 REFERENCES = [f"{VIEW}:{name}" for name in FEATURES]
-END_MS = 1_750_000_000_000
-SPAN_MS = 28 * DAY_MS
+UPSERT = "first_upsert"
+"""Of the view item_content: absent where an item has no content, while a count of nothing is 0."""
+ABSENT = 20
+"""One of so many items that are asked for has no state; of the others one of so many has no content."""
+LATER_MS = 70 * 60_000
+"""When values are looked at again: the windows of an hour have fallen, without an event."""
+SERVICE_STEP_MS = 20
+"""About what lies between two answers of a busy ranker."""
+DAYS = 28
+"""After which the windows of all items are empty, and nothing would be left to finish."""
 REPLICA_TIMEOUT_S = 60.0
 
 
@@ -53,8 +62,9 @@ CASES = (OnlineCase(500, 15.0, 20), OnlineCase(50, 6.0, 60), OnlineCase(1, 1.2, 
 
 def bench_online(
     repo: Path, folder: Path, redis_url: str, *, items: int, events: int, blocks: int, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """One record a case and form: median milliseconds of both stores, their ratio, and how many cells differ.
+) -> dict[str, Any]:
+    """``online``: one record a case and form, median milliseconds of both stores and their ratio; ``replica``: one a
+    case; ``values``: how many cells of all features of all items are not what is counted. Each says how many differ.
 
     Args:
         repo: the feature repository.
@@ -64,20 +74,51 @@ def bench_online(
         blocks: each store is measured so many times in turn: Feast's cache of resolved requests is one a process and is
             emptied where two stores alternate, so calls come in blocks, each after a call that is not counted.
         say: told what is done next.
+
+    Raises:
+        SnowmeltError: INVALID_FIELD where ``feast apply`` fails; UNAVAILABLE where the replica does not follow.
     """
+    rows = feast_bench_events.events(items, events)
     with _environment(folder, redis_url):
         say("feast apply")
         _apply(repo)
         say(f"state of {items} items out of {events} events")
-        names = _write_state(redis_url, CompiledViews.load(folder / "views.json"), items, events)
+        views = CompiledViews.load(folder / "views.json")
+        known, upserts = _write_state(redis_url, views, rows)
+        names = [*known, *(f"absent-{number}" for number in range(len(known) // ABSENT))]
         ours = FeatureStore(repo_path=str(repo))
+        stock = _stock_store(folder / "stock", redis_url, counted(rows, names, END_MS))
+        samples = {case: _sample(names, len(known), case.entities) for case in CASES}
         with pinned(as_of_ms=END_MS):
-            frame = ours.get_online_features(REFERENCES, {"item_id": names}).to_df()
-            stock = _stock_store(folder / "stock", redis_url, frame)
-            measured = [
-                _measure(case, form, ours, stock, names, blocks, say) for case in CASES for form in ("to_dict", "to_df")
+            online = [
+                _measure(case, form, ours, stock, sample, blocks, say)
+                for case, sample in samples.items()
+                for form in ("to_dict", "to_df")
             ]
-        return measured + _measure_replica(redis_url, CompiledViews.load(folder / "views.json"), frame, say)
+        values = _values(ours, rows, names, upserts)
+        return {"online": online, "replica": _measure_replica(redis_url, views, rows, samples, say), "values": values}
+
+
+def _sample(names: Sequence[str], known: int, size: int) -> list[str]:
+    """So many different names, of which those without state have their share."""
+    random = np.random.default_rng(size)
+    places = [random.choice(known, size - size // ABSENT, replace=False)]
+    places.append(random.choice(np.arange(known, len(names)), size // ABSENT, replace=False))
+    return [names[place] for place in random.permutation(np.concatenate(places))]
+
+
+def _values(ours: FeatureStore, rows: pa.Table, names: list[str], upserts: Mapping[str, int]) -> dict[str, int]:
+    """Every item in both forms, when the last event has come and later, beside what is counted."""
+    asked, columns = [*REFERENCES, f"item_content:{UPSERT}"], [*FEATURES, UPSERT]
+    different = cells = 0
+    for as_of_ms in (END_MS, END_MS + LATER_MS):
+        expected = counted(rows, names, as_of_ms).assign(**{UPSERT: [upserts.get(name, np.nan) for name in names]})
+        with pinned(as_of_ms=as_of_ms):
+            answer = ours.get_online_features(asked, {"item_id": names})
+        different += cells_different(answer.to_dict(), as_dict(expected), columns)
+        different += cells_different(answer.to_df(), expected, columns)
+        cells += 2 * len(names) * len(columns)
+    return {"entities": len(names), "features": len(columns), "cells": cells, "cells_different": different}
 
 
 def _measure(  # noqa: PLR0917
@@ -85,12 +126,12 @@ def _measure(  # noqa: PLR0917
     form: str,
     ours: FeatureStore,
     stock: FeatureStore,
-    names: Sequence[str],
+    names: list[str],
     blocks: int,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     say(f"{case.entities} entities, {form}")
-    asked = {"item_id": list(np.random.default_rng(case.entities).choice(names, case.entities, replace=False))}
+    asked = {"item_id": names}
     runs: dict[str, list[float]] = {"ours": [], "stock": []}
     answers: dict[str, Any] = {}
     for _ in range(blocks):
@@ -101,7 +142,6 @@ def _measure(  # noqa: PLR0917
                 answers[name] = getattr(store.get_online_features(REFERENCES, asked), form)()
                 runs[name].append(time.perf_counter() - start)
     ours_ms, stock_ms = (float(np.median(runs[name])) * 1e3 for name in ("ours", "stock"))
-    different = _different(answers["ours"], answers["stock"])
     return {
         "entities": case.entities,
         "features": len(FEATURES),
@@ -114,13 +154,16 @@ def _measure(  # noqa: PLR0917
         "floor": case.floor,
         "calls": len(runs["ours"]),
         "cells": case.entities * len(FEATURES),
-        "cells_different": different,
-        "reached": stock_ms / ours_ms >= case.floor and different == 0,
+        "cells_different": cells_different(answers["ours"], answers["stock"]),
     }
 
 
 def _measure_replica(
-    redis_url: str, views: CompiledViews, frame: pd.DataFrame, say: Callable[[str], None]
+    redis_url: str,
+    views: CompiledViews,
+    rows: pa.Table,
+    samples: Mapping[OnlineCase, list[str]],
+    say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """The same features of the same items as the ranker reads them: in process, out of the replica."""
     say("the same read through the replica")
@@ -128,52 +171,58 @@ def _measure_replica(
     replica.start()
     try:
         deadline = time.monotonic() + REPLICA_TIMEOUT_S
-        while len(replica.columns()) < len(frame) and time.monotonic() < deadline:
+        while replica.age_ms() is None:
+            if time.monotonic() > deadline:
+                detail = f"the replica has not read the store within {REPLICA_TIMEOUT_S:.0f} s"
+                raise SnowmeltError(Reason.UNAVAILABLE, detail)
             time.sleep(0.05)
-        return [_replica_case(case, replica, frame) for case in CASES]
+        return [_replica_case(case, replica, rows, sample) for case, sample in samples.items()]
     finally:
         replica.stop()
 
 
-def _replica_case(case: OnlineCase, replica: ItemReplica, frame: pd.DataFrame) -> dict[str, Any]:
-    asked = frame.sample(case.entities, random_state=case.entities)
-    keys = item_keys(DEFAULT_TENANT, asked["item_id"])
-    runs = []
-    for _ in range(case.calls):
-        start = time.perf_counter()
-        found = replica.statistics(keys, END_MS)
-        runs.append(time.perf_counter() - start)
-    different = _different(pd.DataFrame({"item_id": asked["item_id"].to_numpy(), **found}), asked)
+def _replica_case(case: OnlineCase, replica: ItemReplica, rows: pa.Table, names: list[str]) -> dict[str, Any]:
+    """``ours_ms``: the instant moves on between calls as in a service, where most of what was finished still stands.
+
+    ``anew_ms``: it moves on by a day, so that windows have fallen and nearly every state is finished anew, as all are
+    that changed, and some at each end of a tile.
+    """
+    keys = item_keys(DEFAULT_TENANT, names)
+    later_ms = {
+        "ours_ms": [SERVICE_STEP_MS * (1 + call) for call in range(case.calls)],
+        "anew_ms": [DAY_MS * (1 + call % DAYS) for call in range(case.calls)],
+    }
+    different, median_ms = 0, {}
+    for name, instants in later_ms.items():
+        replica.statistics(keys, END_MS)
+        runs = []
+        for as_of_ms in (END_MS + each for each in instants):
+            start = time.perf_counter()
+            found = replica.statistics(keys, as_of_ms)
+            runs.append(time.perf_counter() - start)
+        median_ms[name] = float(np.median(runs)) * 1e3
+        different += cells_different({"item_id": names, **found}, counted(rows, names, as_of_ms))
     return {
         "entities": case.entities,
         "features": len(found),
-        "form": "replica",
-        "ours_ms": float(np.median(runs)) * 1e3,
+        **median_ms,
         "calls": case.calls,
-        "cells": case.entities * len(FEATURES),
+        "cells": 2 * case.entities * len(FEATURES),
         "cells_different": different,
-        "reached": different == 0,
     }
 
 
-def _different(ours: Any, theirs: Any) -> int:
-    left, right = pd.DataFrame(ours), pd.DataFrame(theirs)
-    if list(left["item_id"]) != list(right["item_id"]):
-        return int(left.size)
-    a, b = left[FEATURES].to_numpy(np.float64), right[FEATURES].to_numpy(np.float64)
-    return int((~((a == b) | (np.isnan(a) & np.isnan(b)))).sum())
-
-
-def _write_state(redis_url: str, views: CompiledViews, items: int, events: int) -> list[str]:
+def _write_state(redis_url: str, views: CompiledViews, rows: pa.Table) -> tuple[list[str], dict[str, int]]:
+    """The items that have statistics, and of those that have content when it first came, in ms."""
     store = StateStore(redis_url, views)
-    entities = _write_view(store, VIEW, Rows.from_arrow_events(_events(items, events), views))
-    changes = [CatalogChange(upsert=_upsert(entity)) for entity in entities]
+    items = _write_view(store, VIEW, Rows.from_arrow_events(rows, views))
+    upserts = {item: END_MS - number for number, item in enumerate(items) if number % ABSENT}
+    changes = [
+        CatalogChange(upsert=ItemUpsert(tenant=DEFAULT_TENANT, item_id=item, title=item, event_time_ms=time_ms))
+        for item, time_ms in upserts.items()
+    ]
     _write_view(store, "item_content", Rows.from_catalog(changes, [c.SerializeToString() for c in changes]))
-    return entities
-
-
-def _upsert(item_id: str) -> ItemUpsert:
-    return ItemUpsert(tenant=DEFAULT_TENANT, item_id=item_id, title=item_id, event_time_ms=END_MS - SPAN_MS)
+    return items, upserts
 
 
 def _write_view(store: StateStore, view: str, rows: Rows) -> list[str]:
@@ -188,28 +237,6 @@ def _write_view(store: StateStore, view: str, rows: Rows) -> list[str]:
             ranges = [PartitionRange(Partition("bench", rows.topic, 0), start, end)]
             store.apply([BucketWrite(bucket, ranges, own[start:end])])
     return folded.entities
-
-
-def _events(items: int, events: int) -> pa.Table:
-    rng = np.random.default_rng(0)
-    shares = 1.0 / np.arange(1, items + 1) ** 0.6
-    types = np.array(["view", "click", "purchase", "rating"])
-    times_ms = END_MS - (rng.random(events) ** 2 * SPAN_MS).astype(np.int64)
-    size = {"type": pa.array(rng.choice(types, events, p=[0.6, 0.25, 0.05, 0.1]))}
-    return pa.table(
-        size
-        | {
-            "tenant": pa.array([DEFAULT_TENANT]).take(pa.array(np.zeros(events, np.int64))),
-            "user_id": pa.array(np.char.add("user-", rng.integers(0, 1000, events).astype(str))),
-            "session_id": pa.nulls(events, pa.string()),
-            "item_id": pa.array(np.char.add("item-", rng.choice(items, events, p=shares / shares.sum()).astype(str))),
-            "value": pa.nulls(events, pa.float64()),
-            "event_time": pa.array(times_ms).cast(pa.timestamp("ms", "UTC")),
-            "categories": pa.nulls(events, pa.list_(pa.string())),
-            "price": pa.nulls(events, pa.float64()),
-            "offset": pa.array(np.arange(events)),
-        }
-    )
 
 
 def _stock_store(folder: Path, redis_url: str, frame: pd.DataFrame) -> FeatureStore:

@@ -25,4 +25,5 @@ def test_live_lane_and_rebuild_come_to_the_same(kafka_distribution: Distribution
     assert figures["differing"] == []
     assert figures["states"] > 2000
     assert figures["ratio"] == pytest.approx(figures["rebuild"]["events_per_s"] / figures["live"]["events_per_s"])
+    assert [floor["figure"] for floor in figures["floors"]] == [figures["ratio"]]
     assert min(figures[way]["events_per_cpu_s"] for way in ("live", "rebuild")) > 0

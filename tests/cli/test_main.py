@@ -43,6 +43,7 @@ TABLE = [
     (("load", "nowhere.parquet"), 65, "nowhere.parquet: there is no such file or folder"),
     (("up", "--broker", "rabbit"), 2, "rabbit"),
     (("evaluate", "retail-week"), 2, ""),
+    (("bench", "serve", "--json"), 69, "`make up` in another terminal first"),
 ]
 
 
