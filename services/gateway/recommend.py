@@ -16,7 +16,6 @@ from services.gateway import ids
 from services.gateway.answer import Slate, answer, compose, impression
 from services.gateway.breaker import Breaker
 from services.gateway.draft import Catalogue, Draft
-from services.gateway.live_views import LiveViews
 from services.gateway.meanwhile import meanwhile
 from services.gateway.popularity import Popularity
 from services.gateway.ports import Log, Pins, Ranker, Ranking, Record, Retrieval, UserStates
@@ -31,6 +30,7 @@ from snowmelt.contracts.items import ItemSource
 from snowmelt.contracts.slate import RUNG_FULL, RUNG_POPULARITY, RUNG_RETRIEVAL_ORDER
 from snowmelt.contracts.topics import IMPRESSIONS
 from snowmelt.contracts.user_state import PackedUserState
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.runtime import metrics, telemetry
 from snowmelt.runtime.auth import Caller
 

@@ -10,6 +10,7 @@ from snowmelt.contracts.ids import DEFAULT_TENANT, item_keys
 from snowmelt.contracts.user_state import UserState
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.item_replica import ItemReplica
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.ranking.assemble import FeatureAssembler
 from snowmelt.ranking.schema import RankingSchema
 
@@ -26,7 +27,7 @@ class _NoLikeness:
 
 def ranker_column(name: str, redis_url: str, views: CompiledViews, items: Sequence[str], as_of_ms: int) -> np.ndarray:
     """float32[n]: a feature of item_stats as it stands in the ranker's matrix."""
-    replica = ItemReplica(redis_url, views)
+    replica = ItemReplica(redis_url, LiveViews(views))
     replica.start()
     try:
         deadline = time.monotonic() + WAIT_S
