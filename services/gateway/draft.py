@@ -11,11 +11,15 @@ from snowmelt.blending import Content, History, Rules, eligible
 from snowmelt.blending.content import Mask
 from snowmelt.blending.reasons import NEAR
 from snowmelt.contracts.candidates import Candidates
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import item_keys
 from snowmelt.contracts.items import ItemSource
 from snowmelt.contracts.user_state import PackedUserState, UserState
 from snowmelt.features.user import finish_user
 from snowmelt.features.views import CompiledViews
+
+FEATURES = "features"
+"""The stage without which nothing is known of the user."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,11 @@ class Draft:
 
     @cached_property
     def user(self) -> UserState:
-        """The user at the instant of the request.
-
-        Raises:
-            SnowmeltError: FEATURES_MISMATCH.
-        """
+        """The user at the instant of the request; nothing is known of one whose state cannot be read."""
+        try:
+            return finish_user(self.catalogue.views, self.packed, self.request.as_of_ms)
+        except SnowmeltError as error:
+            self.packed = unreadable(self.request, error)
         return finish_user(self.catalogue.views, self.packed, self.request.as_of_ms)
 
     @cached_property
@@ -72,3 +76,15 @@ class Draft:
     def know_the_candidates(self) -> None:
         """Makes now what needs no scores."""
         _ = self.allowed, self.history
+
+
+def unreadable(request: Request, error: SnowmeltError) -> PackedUserState:
+    """Somebody unknown instead of a user whose state cannot be read, which the answer says.
+
+    Raises:
+        SnowmeltError: the error, where it is another.
+    """
+    if error.reason is not Reason.FEATURES_MISMATCH:
+        raise error
+    request.degrade(FEATURES)
+    return PackedUserState(request.entity)

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 PERSONAL = frozenset({"vectors", "item_to_item", "content_neighbours"})
 """Retrieval's sources that start from the user's recent items, by their names on the wire."""
-POPULARITY_CATEGORY = "popularity_category"
+POPULARITY_CATEGORY = frozenset({"popularity_category_7d", "popularity_category_28d"})
 
 OTHERWISE = "Chosen for you"
 _SAID = {
     "popularity": "Popular now",
     "popularity_7d": "Popular this week",
     "popularity_28d": "Popular this month",
-    POPULARITY_CATEGORY: "Popular in its category",
+    **dict.fromkeys(POPULARITY_CATEGORY, "Popular in its category"),
     "new_items": "New in the catalogue",
 }
 _DID = {
@@ -39,6 +39,6 @@ def sentence(source: str, categories: tuple[str, ...], cause: Cause | None) -> s
     if source in PERSONAL and cause is not None:
         title = cause.title if len(cause.title) <= TITLE_MAX else cause.title[: TITLE_MAX - 1] + "…"
         return f"Because you {_DID.get(cause.type, 'chose')} {title}"
-    if source == POPULARITY_CATEGORY and categories:
+    if source in POPULARITY_CATEGORY and categories:
         return f"Popular in {categories[0]}"
     return _SAID.get(source, OTHERWISE)

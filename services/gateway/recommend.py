@@ -14,8 +14,7 @@ import numpy as np
 
 from services.gateway.answer import Slate, answer, compose, impression
 from services.gateway.breaker import Breaker
-from services.gateway.draft import Catalogue, Draft
-from services.gateway.live_views import LiveViews
+from services.gateway.draft import FEATURES, Catalogue, Draft, unreadable
 from services.gateway.meanwhile import meanwhile
 from services.gateway.popularity import Popularity
 from services.gateway.ports import Log, Pins, Ranker, Ranking, Record, Retrieval, UserStates
@@ -30,13 +29,14 @@ from snowmelt.contracts.items import ItemSource
 from snowmelt.contracts.slate import RUNG_FULL, RUNG_POPULARITY, RUNG_RETRIEVAL_ORDER
 from snowmelt.contracts.topics import IMPRESSIONS
 from snowmelt.contracts.user_state import PackedUserState
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.runtime import metrics, telemetry
 from snowmelt.runtime.auth import Caller
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-FEATURES, RETRIEVAL, RANKER, RELEASE = "features", "retrieval", "ranker", "release"
+RETRIEVAL, RANKER, RELEASE = "retrieval", "ranker", "release"
 SHARES = {FEATURES: 0.25, RETRIEVAL: 0.65, RANKER: 0.85}
 """Of what is left of the budget when the stage begins; the rest is for the stages after it."""
 EXPLAIN_MAX = 100
@@ -96,7 +96,10 @@ class Recommender:
 
         packed = await self._attempt(request, FEATURES, read) or PackedUserState(request.entity)
         catalogue = Catalogue(self._parts.items, self._parts.views.current)
-        packed = fold_session(request, packed, catalogue.views, catalogue.items)
+        try:
+            packed = fold_session(request, packed, catalogue.views, catalogue.items)
+        except SnowmeltError as error:
+            packed = fold_session(request, unreadable(request, error), catalogue.views, catalogue.items)
         return Draft(request, packed, catalogue)
 
     async def _retrieve(self, draft: Draft, release_id: str) -> tuple[Candidates, str]:
@@ -104,8 +107,15 @@ class Recommender:
         ask = request.ask(release_id, max(self._candidates, request.k), 0)
 
         async def retrieve(timeout_s: float) -> Candidates:
-            found = self._parts.retrieval.retrieve(ask, draft.packed, timeout_s)
-            candidates, stages = await meanwhile(found, draft.know_the_user)
+            packed = draft.packed
+            try:
+                found = self._parts.retrieval.retrieve(ask, packed, timeout_s)
+                candidates, stages = await meanwhile(found, draft.know_the_user)
+            except SnowmeltError:
+                if draft.packed is packed:
+                    raise
+                # The user's state could not be read, here nor there.
+                candidates, stages = await self._parts.retrieval.retrieve(ask, draft.packed, timeout_s)
             request.stages.extend(stages)
             return candidates
 

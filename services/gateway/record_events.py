@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from services.gateway.live_views import LiveViews
 from services.gateway.ports import Log, Record
 from snowmelt.api.events.v1.events_pb2 import Event, ItemUpsert
 from snowmelt.api.gateway.v1.gateway_pb2 import RecordEventsRequest, RecordEventsResponse
@@ -15,6 +14,7 @@ from snowmelt.contracts.errors import FieldViolation, Reason, SnowmeltError
 from snowmelt.contracts.ids import item_keys, session_entity
 from snowmelt.contracts.items import ItemSource
 from snowmelt.contracts.topics import EVENTS, IMPRESSION_TYPE
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.runtime import telemetry, validation
 from snowmelt.runtime.auth import Caller
 

@@ -14,7 +14,6 @@ from services.gateway.administer import Administrator
 from services.gateway.config import GatewaySettings
 from services.gateway.http import GRACE_S, HttpListener
 from services.gateway.items import ItemEditor
-from services.gateway.live_views import LiveViews
 from services.gateway.pins import ReleasePins
 from services.gateway.popularity import Popularity
 from services.gateway.readiness import Readiness
@@ -28,6 +27,7 @@ from snowmelt.api.gateway.v1 import gateway_pb2_grpc
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.featurestore.item_replica import ItemReplica
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.featurestore.user_states import AsyncUserStates
 from snowmelt.releases.store import ReleaseStore
 from snowmelt.runtime import telemetry
@@ -87,11 +87,11 @@ class _House:
 
 async def _furnish(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> _House:
     tokens = Tokens.load_or_create(settings.tokens_path)
-    views = LiveViews(settings.views_path)
+    views = LiveViews.load(settings.views_path)
     clock = Clock(settings.clock_offset_ms)
-    states = AsyncUserStates(settings.redis_url, views.current, REDIS_TIMEOUT_S, views.reload)
+    states = AsyncUserStates(settings.redis_url, views, REDIS_TIMEOUT_S)
     stack.push_async_callback(states.close)
-    replica = ItemReplica(settings.redis_url, views.current, statistics_s=STATISTICS_S)
+    replica = ItemReplica(settings.redis_url, views, statistics_s=STATISTICS_S)
     replica.start()
     stack.callback(replica.stop)
     popularity = Popularity(replica, clock)

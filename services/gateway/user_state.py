@@ -2,7 +2,6 @@
 
 import math
 
-from services.gateway.live_views import LiveViews
 from services.gateway.popularity import Popularity
 from services.gateway.ports import UserStates
 from snowmelt.api.gateway.v1.gateway_pb2 import GetUserStateRequest, GetUserStateResponse, RecentItem
@@ -11,6 +10,7 @@ from snowmelt.contracts.ids import word_keys
 from snowmelt.contracts.items import ItemSource
 from snowmelt.contracts.user_state import UserState
 from snowmelt.features.user import finish_user
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.runtime import telemetry
 from snowmelt.runtime.auth import Caller
 

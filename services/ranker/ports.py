@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from snowmelt.contracts.items import ItemSource
+from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.ranker import Ranker
 
 
@@ -11,10 +12,10 @@ class Releases(Protocol):
     """The releases that can be pinned."""
 
     def ranker(self, release_id: str) -> Ranker:
-        """The ranker of a loaded release; SnowmeltError RELEASE_NOT_LOADED where it is not."""
+        """The ranker of a loaded release of the live views; SnowmeltError RELEASE_NOT_LOADED where it is not."""
 
     def ids(self) -> Sequence[str]:
-        """The loaded releases, the one in use first."""
+        """The loaded releases of the live views, the one in use first."""
 
 
 class Items(ItemSource, Protocol):
@@ -22,3 +23,6 @@ class Items(ItemSource, Protocol):
 
     def age_ms(self) -> float | None:
         """How far the items may be behind the store, milliseconds; None before they were read for the first time."""
+
+    def views(self) -> CompiledViews:
+        """The compiled views that wrote the items' state."""

@@ -8,7 +8,6 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.features.feature_list import FeatureList
 from snowmelt.features.user import finish_user
-from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.ranker import Ranked, Ranker
 from snowmelt.runtime import stages, telemetry
 from snowmelt.runtime.work import Workbench
@@ -38,15 +37,15 @@ class RankAnswer:
 class RankCandidates:
     """The use case of Rank."""
 
-    def __init__(self, releases: Releases, views: CompiledViews, items: Items, bench: Workbench) -> None:
-        self._releases, self._views, self._items, self._bench = releases, views, items, bench
+    def __init__(self, releases: Releases, items: Items, bench: Workbench) -> None:
+        self._releases, self._items, self._bench = releases, items, bench
 
     async def rank(self, query: RankQuery) -> RankAnswer:
         """Scores the candidates.
 
         Raises:
-            SnowmeltError: RELEASE_NOT_LOADED; FEATURES_MISMATCH where other compiled views wrote the user's state;
-                DEADLINE_EXCEEDED; INTERNAL where a score is not finite.
+            SnowmeltError: RELEASE_NOT_LOADED; FEATURES_MISMATCH where other compiled views wrote the user's state than
+                the items'; DEADLINE_EXCEEDED; INTERNAL where a score is not finite.
         """
         age_ms = self._items.age_ms()
         if age_ms is None:
@@ -58,5 +57,5 @@ class RankCandidates:
         return RankAnswer(query.release_id, ranked, ranker.features, age_ms)
 
     def _rank(self, ranker: Ranker, query: RankQuery) -> Ranked:
-        user = finish_user(self._views, query.user, query.as_of_ms)
+        user = finish_user(self._items.views(), query.user, query.as_of_ms)
         return ranker.rank(user, query.candidates, query.as_of_ms, query.explain)

@@ -14,11 +14,9 @@ from services.ranker.rank import RankCandidates
 from services.ranker.servicer import RankerServicer
 from snowmelt.api.ranker.v1 import ranker_pb2_grpc
 from snowmelt.contracts.clock import Clock
-from snowmelt.contracts.errors import SnowmeltError
-from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.item_replica import ItemReplica
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.runtime import metrics, telemetry
-from snowmelt.runtime.config import ConfigError
 from snowmelt.runtime.grpc_server import Servicer, serve, settle
 from snowmelt.runtime.ops import OpsServer
 from snowmelt.runtime.work import Workbench
@@ -51,13 +49,13 @@ async def running(settings: RankerSettings) -> AsyncIterator[Addresses]:
     Raises:
         ConfigError, AddressTaken: it cannot start; the message says what to do.
     """
-    views = _views(settings)
+    views = LiveViews.load(settings.views_path)
     async with contextlib.AsyncExitStack() as stack:
         items = ItemReplica(settings.redis_url, views)
-        releases = FollowedReleases(
-            settings.releases_url, views, items, Clock(settings.clock_offset_ms), settings.release_poll_s
-        )
+        clock = Clock(settings.clock_offset_ms)
+        releases = FollowedReleases(settings.releases_url, items, clock, settings.release_poll_s)
         items.on_content(lambda _keys: releases.refresh())
+        items.on_views(releases.retry)
         items.start()
         stack.callback(items.stop)
         stack.push_async_callback(asyncio.to_thread, releases.stop)
@@ -66,10 +64,9 @@ async def running(settings: RankerSettings) -> AsyncIterator[Addresses]:
         workers = stack.enter_context(ThreadPoolExecutor(settings.workers, thread_name_prefix="rank"))
 
         def missing() -> list[str]:
-            unread = [] if items.age_ms() is not None else ["the item replica has not been read yet"]
-            return unread + releases.missing()
+            return items.missing(settings.replica_age_ms_max) + releases.missing()
 
-        servicer = RankerServicer(RankCandidates(releases, views, items, Workbench(workers)), releases, items)
+        servicer = RankerServicer(RankCandidates(releases, items, Workbench(workers)), releases, items)
         add = ranker_pb2_grpc.add_RankerServiceServicer_to_server
         server = await serve([Servicer(add, servicer)], POLICIES, settings.address, settings)
         stack.push_async_callback(server.stop, GRACE_S)
@@ -80,13 +77,6 @@ async def running(settings: RankerSettings) -> AsyncIterator[Addresses]:
         gauges = asyncio.create_task(_gauges(releases, items))
         stack.callback(gauges.cancel)
         yield Addresses(server.address, ops.address)
-
-
-def _views(settings: RankerSettings) -> CompiledViews:
-    try:
-        return CompiledViews.load(settings.views_path)
-    except SnowmeltError as error:
-        raise ConfigError(f"SNOWMELT_VIEWS_PATH: {settings.views_path}: {error.detail}") from None
 
 
 async def _follow(releases: FollowedReleases, items: Items) -> None:

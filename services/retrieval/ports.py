@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from snowmelt.contracts.user_state import PackedUserState, UserState
+from snowmelt.contracts.items import ItemColumns
+from snowmelt.features.views import CompiledViews
 from snowmelt.retrieval import Retriever
 
 
@@ -21,22 +22,18 @@ class Releases(Protocol):
         """Their ids, the one in use first."""
 
 
-class Replica(Protocol):
-    """How far the items in this process are."""
+class Items(Protocol):
+    """The items in this process."""
 
-    def age_ms(self) -> float:
-        """How far they may lie behind the online store."""
+    def age_ms(self) -> float | None:
+        """How far they may lie behind the online store, milliseconds; None before they were read for the first time."""
 
-    def items(self) -> int:
-        """How many there are."""
+    def columns(self) -> ItemColumns:
+        """The newest content."""
 
 
-class Users(Protocol):
-    """The reading of packed user state."""
+class Views(Protocol):
+    """The compiled views by which packed user state is read."""
 
-    def finish(self, packed: PackedUserState, as_of_ms: int) -> UserState:
-        """A user's state at one instant.
-
-        Raises:
-            SnowmeltError: FEATURES_MISMATCH where other views wrote the state than this process can read.
-        """
+    def of_state(self, views_hash: str) -> CompiledViews:
+        """Those that wrote state of this hash, as far as they are known; else those in force."""

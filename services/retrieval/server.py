@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from services.retrieval.adapters.item_replica import ReplicaState
 from services.retrieval.adapters.releases import WatchedReleases
-from services.retrieval.adapters.views import ViewsFile
 from services.retrieval.config import RetrievalSettings
 from services.retrieval.policies import POLICIES
+from services.retrieval.ports import Items
 from services.retrieval.retrieve import CandidateFinder
 from services.retrieval.servicer import RetrievalServicer
 from snowmelt.api.retrieval.v1 import retrieval_pb2_grpc
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.featurestore.item_replica import ItemReplica
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.releases import ReleaseStore
 from snowmelt.retrieval.index import use_threads
 from snowmelt.runtime import metrics, telemetry
@@ -57,8 +57,8 @@ async def running(settings: RetrievalSettings) -> AsyncIterator[Retrieval]:
     """
     use_threads(1)
     async with contextlib.AsyncExitStack() as stack:
-        views = ViewsFile(settings.views_path)
-        replica = ItemReplica(settings.redis_url, views.current)
+        views = LiveViews.load(settings.views_path)
+        replica = ItemReplica(settings.redis_url, views)
         releases = WatchedReleases(ReleaseStore(settings.releases_url), replica)
         replica.on_content(lambda _keys: releases.refresh())
         for part in (replica, releases):
@@ -66,15 +66,12 @@ async def running(settings: RetrievalSettings) -> AsyncIterator[Retrieval]:
             stack.callback(part.stop)
         executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="retrieve")
         stack.callback(executor.shutdown, cancel_futures=True)
-        state = ReplicaState(replica)
-        finder = CandidateFinder(releases, state, views, Workbench(executor))
-        warming = asyncio.create_task(_keep_warm(releases, state, Clock(settings.clock_offset_ms)))
+        finder = CandidateFinder(releases, replica, views, Workbench(executor))
+        warming = asyncio.create_task(_keep_warm(releases, replica, Clock(settings.clock_offset_ms)))
         stack.callback(warming.cancel)
 
         def missing() -> list[str]:
-            behind = state.age_ms()
-            late = [] if behind <= settings.replica_age_ms_max else [f"the replica of items is {behind:.0f} ms behind"]
-            return late + releases.missing()
+            return replica.missing(settings.replica_age_ms_max) + releases.missing()
 
         door = Servicer(retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server, RetrievalServicer(finder))
         server = await serve([door], POLICIES, settings.address, settings)
@@ -86,9 +83,10 @@ async def running(settings: RetrievalSettings) -> AsyncIterator[Retrieval]:
         yield Retrieval(server.address, ops.address)
 
 
-async def _keep_warm(releases: WatchedReleases, state: ReplicaState, clock: Clock) -> None:
+async def _keep_warm(releases: WatchedReleases, items: Items, clock: Clock) -> None:
     while True:
-        metrics.FEATURE_AGE_SECONDS.labels("retrieval").set(state.age_ms() / 1000)
+        if (age_ms := items.age_ms()) is not None:
+            metrics.FEATURE_AGE_SECONDS.labels("retrieval").set(age_ms / 1000)
         try:
             await asyncio.to_thread(releases.warm, clock.now_ms())
         except SnowmeltError as error:

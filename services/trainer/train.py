@@ -11,10 +11,12 @@ from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.evaluation.gate import ACTIVE, Verdict, decide
 from snowmelt.evaluation.global_time_split import OURS, Split, judge
 from snowmelt.evaluation.metrics import Rankings
+from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.artefact import RankerArtefact
 from snowmelt.ranking.trees import Trees
 from snowmelt.releases.layout import RANKER, RETRIEVAL
 from snowmelt.releases.manifest import Origin
+from snowmelt.releases.opened import check_views
 from snowmelt.retrieval import RetrievalTables
 from snowmelt.training.config import TrainingConfig
 from snowmelt.training.errors import BadDataError
@@ -86,7 +88,7 @@ class Training:
             lake_versions=versions,
             clock_offset_ms=self._clock.offset_ms,
             feature_list_hash=model.ranker.features.hash,
-            views_hash=past.views.hash,
+            views_hash=past.views.values_hash,
             code_version=_code_version(),
             metrics=metrics,
         )
@@ -110,7 +112,7 @@ class Training:
         counting = trainer.counting("test", len(queries))
         split = judge(shop, trees, queries, touches, counting, collector=collector)
         learned = collector.finish()
-        known = self._active(active_id, shop) if active_id else None
+        known = self._active(active_id, shop, trainer.past.views) if active_id else None
         if known is None:
             return _Judged(split, None, None, learned)
         tables, artefact, figures = known
@@ -123,10 +125,13 @@ class Training:
         both = {OURS: _taken(split.answers[OURS], newer), ACTIVE: its_split.answers[OURS]}
         return _Judged(split, Split(fresh, both, split.items), None, learned)
 
-    def _active(self, release_id: str, shop: Shop) -> tuple[RetrievalTables, RankerArtefact, dict[str, float]] | None:
+    def _active(
+        self, release_id: str, shop: Shop, views: CompiledViews
+    ) -> tuple[RetrievalTables, RankerArtefact, dict[str, float]] | None:
         """The active release; None where it is damaged or of other features, so that nothing could serve it."""
         try:
             manifest = self._releases.verify(release_id)
+            check_views(manifest, views)
             folder = self._releases.path(release_id)
             artefact = RankerArtefact.load(folder / RANKER)
             shop.assembler.features.require(artefact.features.hash)

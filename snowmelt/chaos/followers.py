@@ -13,6 +13,7 @@ from snowmelt.contracts.items import ItemColumns
 from snowmelt.featurestore.item_content import ItemContent
 from snowmelt.featurestore.item_replica import CONTENT_VIEW, STATISTICS_VIEW, ItemReplica
 from snowmelt.featurestore.item_statistics import ItemStatistics
+from snowmelt.featurestore.live_views import LiveViews
 
 
 class Follower:
@@ -20,7 +21,7 @@ class Follower:
 
     def __init__(self, rig: Rig, replica: type[ItemReplica] = ItemReplica) -> None:
         self._rig = rig
-        self._replica = replica(rig.redis_url, rig.views)
+        self._replica = replica(rig.redis_url, LiveViews(rig.views))
 
     def __enter__(self) -> "Follower":
         self._replica.start()

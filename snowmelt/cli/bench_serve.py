@@ -170,7 +170,7 @@ def _kernels() -> Iterator[dict[str, Kernel]]:
     import asyncio
 
     from snowmelt.contracts.ids import DEFAULT_TENANT
-    from snowmelt.features.views import CompiledViews
+    from snowmelt.featurestore.live_views import LiveViews
     from snowmelt.featurestore.user_states import AsyncUserStates
     from snowmelt.ranking.artefact import RankerArtefact
     from snowmelt.releases.layout import RANKER, RETRIEVAL
@@ -184,7 +184,7 @@ def _kernels() -> Iterator[dict[str, Kernel]]:
     use_threads(1)
     query = np.ascontiguousarray(tables.item_vectors[:1], np.float32)
     rows = np.resize(artefact.golden, (candidates, len(artefact.features)))
-    states = AsyncUserStates(settings.redis_url, CompiledViews.load(settings.views_path))
+    states = AsyncUserStates(settings.redis_url, LiveViews.load(settings.views_path))
 
     async def read_ms(user: str) -> float:
         started = time.perf_counter()

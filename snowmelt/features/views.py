@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,15 @@ class CompiledViews:
     def hash(self) -> str:
         """sha256 in hex of everything that shapes state; it names a generation of the online store."""
         return _fingerprint([FORMAT, self.event_types, sorted((v.name, v.hash) for v in self.views.values())])
+
+    @cached_property
+    def values_hash(self) -> str:
+        """sha256 in hex of everything that shapes values, by name; it says what a model has learned from.
+
+        A window or a function can change over the same state, and then ``hash`` does not.
+        """
+        features = [(v.name, sorted(map(asdict, v.features), key=itemgetter("name"))) for v in self.views.values()]
+        return _fingerprint([self.hash, sorted(features, key=itemgetter(0))])
 
     def dumps(self) -> str:
         """The views as JSON, by name: Feast gives them in any order, and the same views are the same text."""

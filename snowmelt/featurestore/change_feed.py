@@ -1,6 +1,6 @@
 """What changed in some views since one looked last: the change logs of all buckets, read in order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import redis
@@ -39,8 +39,15 @@ class ChangeFeed:
     sequence that fell. Then everything is read anew.
     """
 
-    def __init__(self, client: redis.Redis, views: Sequence[str], tenant: str) -> None:
-        self._client, self._views, self._tenant = client, tuple(views), tenant
+    def __init__(
+        self,
+        client: redis.Redis,
+        views: Sequence[str],
+        tenant: str,
+        admit: Callable[[str], object] = lambda _generation: None,
+    ) -> None:
+        """``admit`` is asked before states of a generation are read; what it raises, ``poll`` does."""
+        self._client, self._views, self._tenant, self._admit = client, tuple(views), tenant, admit
         self._life: _Life | None = None
         self._read_up_to = {view: [0] * BUCKETS for view in self._views}
 
@@ -50,11 +57,12 @@ class ChangeFeed:
         After a loss it is everything of all views, whichever were named.
 
         Raises:
-            SnowmeltError: UNAVAILABLE; then nothing is lost, the next call gives it.
+            SnowmeltError: UNAVAILABLE, or what ``admit`` says; then nothing is lost, the next call gives it.
         """
         with redis_errors():
             life, sequences = self._look()
             generation = life[0]
+            self._admit(generation)
             reset = life != self._life or any(
                 fell for read in self._read_up_to.values() for fell in map(int.__lt__, sequences, read)
             )

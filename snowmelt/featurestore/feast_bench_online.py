@@ -31,6 +31,7 @@ from snowmelt.featurestore.feast_bench_events import END_MS, FEATURES, as_dict, 
 from snowmelt.featurestore.feast_pins import pinned
 from snowmelt.featurestore.fences import Partition
 from snowmelt.featurestore.item_replica import ItemReplica
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.featurestore.store import BucketWrite, PartitionRange, StateStore
 
 VIEW = "item_stats"
@@ -167,7 +168,7 @@ def _measure_replica(
 ) -> list[dict[str, Any]]:
     """The same features of the same items as the ranker reads them: in process, out of the replica."""
     say("the same read through the replica")
-    replica = ItemReplica(redis_url, views)
+    replica = ItemReplica(redis_url, LiveViews(views))
     replica.start()
     try:
         deadline = time.monotonic() + REPLICA_TIMEOUT_S

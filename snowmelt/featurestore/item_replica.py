@@ -15,13 +15,15 @@ from snowmelt.contracts.items import ItemColumns, Rows
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.change_feed import ChangeFeed, Changes
 from snowmelt.featurestore.connection import connect
-from snowmelt.featurestore.generations import check_views
 from snowmelt.featurestore.item_content import ItemContent
 from snowmelt.featurestore.item_statistics import ItemStatistics
+from snowmelt.featurestore.live_views import LiveViews
 
 CONTENT_VIEW = "item_content"
 STATISTICS_VIEW = "item_stats"
 POLL_S = 0.2
+AGAIN_S = 5.0
+"""Until everything is read anew, where what was read could not be taken."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,28 +32,29 @@ class ItemReplica:
     """A snapshot, then the changes, five times a second, in a thread of its own; an ItemSource.
 
     Content is a value that is replaced as a whole; statistics are finished when asked, so that windows fall although
-    nothing changes. Where Redis is away the last known items go on serving, and ``age_ms`` says so. Every slate changes
-    the statistics of its items: ``statistics_s`` is how often at most they are read anew, for who can wait.
+    nothing changes. Where Redis is away the last known items go on serving, and ``age_ms`` says so; so they do where
+    other views wrote the live generation, until these are on disk. Every slate changes the statistics of its items:
+    ``statistics_s`` is how often at most they are read anew, for who can wait.
     """
 
     def __init__(
         self,
         url: str,
-        views: CompiledViews,
+        views: LiveViews,
         tenant: str = DEFAULT_TENANT,
         timeout_s: float = 1.0,
         statistics_s: float = POLL_S,
     ) -> None:
         self._client = connect(url, timeout_s)
-        self._feed = ChangeFeed(self._client, (CONTENT_VIEW, STATISTICS_VIEW), tenant)
-        self._views_hash = views.hash
-        self._content_view = views.views[CONTENT_VIEW]
-        self._statistics_view, self._tenant = views.views[STATISTICS_VIEW], tenant
+        self._feed = ChangeFeed(self._client, (CONTENT_VIEW, STATISTICS_VIEW), tenant, views.of_generation)
+        self._live, self._views, self._tenant = views, views.current, tenant
         self._content = ItemContent.empty()
-        self._statistics = ItemStatistics(self._statistics_view, tenant)
+        self._statistics = ItemStatistics(self._views.views[STATISTICS_VIEW], tenant)
         self._statistics_s, self._statistics_at = statistics_s, -math.inf
         self._read_at: float | None = None
+        self._fault = ""
         self._callbacks: list[Callable[[Keys], None]] = []
+        self._on_views: list[Callable[[], None]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="item-replica", daemon=True)
 
@@ -69,9 +72,24 @@ class ItemReplica:
         """Calls back with the keys, uint64[m], of items that are new or changed; from the replica's thread."""
         self._callbacks.append(callback)
 
+    def on_views(self, callback: Callable[[], None]) -> None:
+        """Calls back when the items are those of other compiled views than before; from the replica's thread."""
+        self._on_views.append(callback)
+
+    def views(self) -> CompiledViews:
+        """The compiled views that wrote what is held here."""
+        return self._views
+
     def age_ms(self) -> float | None:
         """Since when the replica may lie behind the online store; None before it was read once."""
         return None if self._read_at is None else (time.monotonic() - self._read_at) * 1000
+
+    def missing(self, age_ms_max: float) -> list[str]:
+        """Why the items cannot be relied on, for readiness: unread, or too far behind; empty where they can."""
+        age_ms, why = self.age_ms(), f": {self._fault}" if self._fault else ""
+        if age_ms is None:
+            return [f"the item replica has not been read yet{why}"]
+        return [] if age_ms <= age_ms_max else [f"the item replica is {age_ms:.0f} ms behind{why}"]
 
     def columns(self) -> ItemColumns:
         """The newest content."""
@@ -86,31 +104,55 @@ class ItemReplica:
         return self._statistics.read(keys, as_of_ms)
 
     def _follow(self) -> None:
-        while not self._stop.is_set():
-            begun = time.monotonic()
-            try:
-                # Half a poll early, so that statistics asked for at every poll are read at every poll.
-                due = begun - self._statistics_at >= self._statistics_s - POLL_S / 2
-                self._take(self._feed.poll(() if due else (CONTENT_VIEW,)))
-                self._read_at = begun
-                self._statistics_at = begun if due else self._statistics_at
-            except SnowmeltError as error:
-                # Everything is asked for again: a change that was read and not taken must not be missed.
-                self._feed.forget()
-                _LOG.warning("the item replica waits: %s", error.detail)
-            self._stop.wait(POLL_S)
+        wait_s = 0.0
+        while not self._stop.wait(wait_s):
+            wait_s = self._look()
+
+    def _look(self) -> float:
+        """Takes what has changed; how long to wait until the next look, seconds."""
+        begun = time.monotonic()
+        # Half a poll early, so that statistics asked for at every poll are read at every poll.
+        due = begun - self._statistics_at >= self._statistics_s - POLL_S / 2
+        try:
+            changes = self._feed.poll(() if due else (CONTENT_VIEW,))
+        except SnowmeltError as error:
+            self._say(error.detail)
+            return POLL_S
+        try:
+            self._take(changes)
+        except SnowmeltError as error:
+            self._say(error.detail)
+        except Exception:  # noqa: BLE001 the thread lives on, and the log says why the items are old
+            _LOG.exception("what changed of the items could not be taken; trying again")
+        else:
+            self._read_at, self._fault = begun, ""
+            self._statistics_at = begun if due else self._statistics_at
+            return POLL_S
+        # Everything is asked for again: a change that was read and not taken must not be missed.
+        self._feed.forget()
+        return AGAIN_S
+
+    def _say(self, fault: str) -> None:
+        if fault != self._fault:
+            _LOG.warning("the item replica waits: %s", fault)
+        self._fault = fault
 
     def _take(self, changes: Changes) -> None:
-        if changes.generation:
-            check_views(changes.generation, self._views_hash)
+        views = self._live.of_generation(changes.generation) if changes.reset else self._views
         content = ItemContent.empty() if changes.reset else self._content
-        statistics = ItemStatistics(self._statistics_view, self._tenant) if changes.reset else self._statistics
+        statistics = self._statistics
+        if changes.reset:
+            statistics = ItemStatistics(views.views[STATISTICS_VIEW], self._tenant)
         touched = np.empty(0, np.uint64)
         if fresh := changes.states.get(CONTENT_VIEW, ()):
-            content, touched = content.updated(self._content_view, [state for _, state in fresh])
+            content, touched = content.updated(views.views[CONTENT_VIEW], [state for _, state in fresh])
         if counted := changes.states.get(STATISTICS_VIEW, ()):
             statistics.update(counted)
-        self._statistics, self._content = statistics, content
+        others = views is not self._views
+        self._views, self._statistics, self._content = views, statistics, content
         if len(touched):
             for callback in self._callbacks:
                 callback(touched)
+        if others:
+            for tell in self._on_views:
+                tell()

@@ -1,7 +1,6 @@
 """A user's packed state in one round trip, for the gateway."""
 
 import asyncio
-from collections.abc import Callable
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -10,10 +9,9 @@ from redis.backoff import NoBackoff
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import entity_bucket
 from snowmelt.contracts.user_state import PackedUserState
-from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
 from snowmelt.featurestore.connection import redis_errors
-from snowmelt.featurestore.generations import check_views, written_by
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.runtime.config import ConfigError
 
 PROFILE_VIEW = "user_profile"
@@ -25,20 +23,12 @@ class AsyncUserStates:
     """Reads user states of the live generation; each answer carries the pointer, so that a switch costs one read more.
 
     A call takes at most ``timeout_s`` where Redis hangs, and a connection that Redis closed is made anew once.
-    ``reload`` gives the compiled views anew; it is asked where other views than those at hand wrote the generation.
     """
 
-    def __init__(
-        self,
-        url: str,
-        views: CompiledViews,
-        timeout_s: float = 0.25,
-        reload: Callable[[], CompiledViews] | None = None,
-    ) -> None:
-        self._views_hash = views.hash
-        self._reload = reload
+    def __init__(self, url: str, views: LiveViews, timeout_s: float = 0.25) -> None:
+        self._views = views
         self._timeout_s = timeout_s
-        self._generation = b""
+        self._live = (b"", views.current.hash)
         try:
             pool = BlockingConnectionPool.from_url(
                 url,
@@ -57,7 +47,7 @@ class AsyncUserStates:
 
         Raises:
             SnowmeltError: UNAVAILABLE where Redis does not answer in time; FEATURES_MISMATCH where other views
-                than this reader's wrote the live generation.
+                than those on disk wrote the live generation.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -69,18 +59,15 @@ class AsyncUserStates:
     async def _read(self, tenant: str, entity: str) -> PackedUserState:
         bucket = entity_bucket(tenant, entity)
         while True:
-            generation = self._generation
+            generation, views_hash = self._live
             prefixes = (names.state_prefix(tenant, bucket, generation.decode(), v) for v in (PROFILE_VIEW, SEEN_VIEW))
             keys = [names.pointer_copy(tenant, bucket), *(prefix + entity for prefix in prefixes)]
             live, profile, seen = (_bytes(value) for value in await self._client.mget(keys))
             if not live:  # nothing was ever written
-                return PackedUserState(entity, views_hash=self._views_hash)
+                return PackedUserState(entity, views_hash=views_hash)
             if live == generation:
-                return PackedUserState(entity, profile, seen, self._views_hash)
-            if self._reload and not written_by(live.decode(), self._views_hash):
-                self._views_hash = self._reload().hash
-            check_views(live.decode(), self._views_hash)
-            self._generation = live
+                return PackedUserState(entity, profile, seen, views_hash)
+            self._live = (live, self._views.of_generation(live.decode()).hash)
 
     async def close(self) -> None:
         """Closes the connections."""

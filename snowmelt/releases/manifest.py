@@ -31,7 +31,7 @@ class Origin:
         created_at_ms: by the clock of the data.
         lake_versions: the pinned version of each table.
         feature_list_hash: of the columns that the trees read.
-        views_hash: of the compiled views that the features came from.
+        views_hash: of the compiled views that the features came from, and of what their values mean.
         metrics: figures of the evaluation, by name.
     """
 

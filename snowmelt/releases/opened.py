@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.items import ItemSource
 from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.artefact import RankerArtefact
@@ -9,6 +10,7 @@ from snowmelt.ranking.assemble import FeatureAssembler
 from snowmelt.ranking.ranker import Ranker
 from snowmelt.ranking.schema import RankingSchema
 from snowmelt.releases.layout import RANKER, RETRIEVAL
+from snowmelt.releases.manifest import Manifest
 from snowmelt.releases.similarity import ContentSimilarity
 from snowmelt.retrieval import RetrievalConfig, RetrievalTables, Retriever
 
@@ -19,8 +21,22 @@ def assembler(views: CompiledViews, items: ItemSource, retriever: Retriever) -> 
     return FeatureAssembler(RankingSchema.of(views, sources), items, ContentSimilarity(retriever))
 
 
+def check_views(manifest: Manifest, views: CompiledViews) -> None:
+    """Refuses a release whose trees learned from other features than these, or from others of the same names.
+
+    Raises:
+        SnowmeltError: FEATURES_MISMATCH.
+    """
+    if (learned := manifest.origin.views_hash) != views.values_hash:
+        detail = (
+            f"the release was trained on the feature views {learned[:12]}, the live ones are {views.values_hash[:12]}: "
+            "train again (`snowmelt train`)"
+        )
+        raise SnowmeltError(Reason.FEATURES_MISMATCH, detail)
+
+
 def open_ranker(folder: Path, views: CompiledViews, items: ItemSource) -> Ranker:
-    """The ranker of a verified release, warm: it has scored its golden rows here, too.
+    """The ranker of a verified release of these views, warm: it has scored its golden rows here, too.
 
     Raises:
         SnowmeltError: RELEASE_INVALID; FEATURES_MISMATCH where it was trained on other features than are made here.

@@ -36,8 +36,8 @@ class Loaded(Generic[T]):
 class ReleaseWatcher(Generic[T]):
     """Keeps the active release and the one before it loaded, in a thread of its own; readers never wait.
 
-    A release that fails verification, the probe or ``load`` is refused: what was loaded stays, and the refused one is
-    tried again after ``RETRY_S`` or with the next activation.
+    A release that fails verification, ``check``, the probe or ``load`` is refused: what was loaded stays, and the
+    refused one is tried again after ``RETRY_S``, with ``retry``, or with the next activation.
     """
 
     def __init__(
@@ -45,15 +45,17 @@ class ReleaseWatcher(Generic[T]):
         store: ReleaseStore,
         load: Callable[[Path, Manifest], T],
         *,
+        check: Callable[[Manifest], None] = lambda _manifest: None,
         probe: Callable[[Path], None] = probe_in_child,
         interval_s: float = 0.5,
         service: str,
     ) -> None:
         """``load`` opens a verified and probed release; what it raises besides SnowmeltError counts as invalid, too.
 
-        What is refused is counted for ``service``.
+        ``check`` refuses by the manifest alone, before anything is opened. What is refused is counted for ``service``.
         """
-        self._store, self._load, self._probe, self._interval_s = store, load, probe, interval_s
+        self._store, self._load, self._check, self._probe = store, load, check, probe
+        self._interval_s = interval_s
         self._refusals = RELEASES_REFUSED.labels(service)
         self._loaded: tuple[Loaded[T], ...] = ()
         self._refused: dict[str, tuple[int, float]] = {}
@@ -89,6 +91,10 @@ class ReleaseWatcher(Generic[T]):
             return one
         raise SnowmeltError(Reason.RELEASE_NOT_LOADED, f"{release_id[:64]} is not loaded here", field="release_id")
 
+    def retry(self) -> None:
+        """Makes the next look try again what was refused; for who knows that the reason may be gone."""
+        self._refused.clear()
+
     def poll(self) -> None:
         """Looks once at the pointer, and loads what it names where that is new."""
         try:
@@ -119,6 +125,7 @@ class ReleaseWatcher(Generic[T]):
             return None
         try:
             manifest = self._store.verify(release_id)
+            self._check(manifest)
             folder = self._store.path(release_id)
             self._probe(folder)
             self._swap(self._loaded[: KEPT - 1])

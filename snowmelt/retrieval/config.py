@@ -8,7 +8,8 @@ VECTORS = "vectors"
 ITEM_TO_ITEM = "item_to_item"
 POPULARITY_7D = "popularity_7d"
 POPULARITY_28D = "popularity_28d"
-POPULARITY_CATEGORY = "popularity_category"
+POPULARITY_CATEGORY_7D = "popularity_category_7d"
+POPULARITY_CATEGORY_28D = "popularity_category_28d"
 NEW_ITEMS = "new_items"
 CONTENT_NEIGHBOURS = "content_neighbours"
 
@@ -32,7 +33,8 @@ DEFAULT_SOURCES = (
     SourceConfig(ITEM_TO_ITEM, quota=0.25, weight=1.0),
     SourceConfig(POPULARITY_7D, quota=0.1, weight=0.1),
     SourceConfig(POPULARITY_28D, quota=0.05, weight=0.1),
-    SourceConfig(POPULARITY_CATEGORY, quota=0.1, weight=0.1),
+    SourceConfig(POPULARITY_CATEGORY_7D, quota=0.05, weight=0.1),
+    SourceConfig(POPULARITY_CATEGORY_28D, quota=0.05, weight=0.1),
     SourceConfig(NEW_ITEMS, quota=0.05, weight=0.1),
     SourceConfig(CONTENT_NEIGHBOURS, quota=0.1, weight=0.4),
 )

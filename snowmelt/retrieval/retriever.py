@@ -98,7 +98,8 @@ def _sources(tables: RetrievalTables, config: RetrievalConfig) -> dict[str, Sour
         names.ITEM_TO_ITEM: ItemToItemSource(tables, config.history_half_life_days),
         names.POPULARITY_7D: PopularitySource(config.count_7d),
         names.POPULARITY_28D: PopularitySource(config.count_28d),
-        names.POPULARITY_CATEGORY: CategoryPopularitySource(config.count_28d, config.category_limit),
+        names.POPULARITY_CATEGORY_7D: CategoryPopularitySource(config.count_7d, config.category_limit),
+        names.POPULARITY_CATEGORY_28D: CategoryPopularitySource(config.count_28d, config.category_limit),
         names.NEW_ITEMS: NewItemsSource(config.new_half_life_days),
         names.CONTENT_NEIGHBOURS: ContentSource(config.content_items, config.history_half_life_days),
     }

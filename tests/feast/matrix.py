@@ -11,6 +11,7 @@ from snowmelt.contracts.user_state import PackedUserState, UserState
 from snowmelt.features.user import finish_user
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.item_replica import ItemReplica
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.featurestore.store import StateStore
 from snowmelt.ranking.assemble import FeatureAssembler
 from snowmelt.ranking.schema import RankingSchema
@@ -28,7 +29,7 @@ class _NoLikeness:
 
 def ranker_column(name: str, redis_url: str, views: CompiledViews, items: Sequence[str], as_of_ms: int) -> np.ndarray:
     """float32[n]: a feature of item_stats as it stands in the ranker's matrix."""
-    replica = ItemReplica(redis_url, views)
+    replica = ItemReplica(redis_url, LiveViews(views))
     replica.start()
     try:
         deadline = time.monotonic() + WAIT_S
@@ -41,7 +42,7 @@ def ranker_column(name: str, redis_url: str, views: CompiledViews, items: Sequen
 
 def user_column(name: str, redis_url: str, views: CompiledViews, users: Sequence[str], as_of_ms: int) -> np.ndarray:
     """float32[n]: a feature of user_profile as it stands in the matrix that the ranker makes for each user."""
-    replica, store = ItemReplica(redis_url, views), StateStore(redis_url, views)
+    replica, store = ItemReplica(redis_url, LiveViews(views)), StateStore(redis_url, views)
     profiles, seen = store.read("user_profile", users), store.read("user_seen", users)
     column = []
     for user, *state in zip(users, profiles, seen, strict=True):

@@ -1,7 +1,9 @@
 """The replica ends at Redis's values, whatever happens to Redis or to it meanwhile."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +14,14 @@ from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
+from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.change_feed import ChangeFeed
 from snowmelt.featurestore.generations import generation_name
 from snowmelt.featurestore.item_replica import CONTENT_VIEW, STATISTICS_VIEW, ItemReplica
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.featurestore.store import StateStore
 from tests.fixtures.redis import RedisServer
+from tests.fixtures.views import ADDED, with_a_feature
 from tests.fixtures.writes import one_range
 
 VIEWS = default_views()
@@ -28,13 +33,14 @@ AS_OF_MS = START_MS + HOUR_MS
 class Shop:
     """Writes content and clicks as the feature lane does."""
 
-    def __init__(self, url: str, generation: str | None = None) -> None:
-        self.store = StateStore(url, VIEWS, generation)
+    def __init__(self, url: str, generation: str | None = None, views: CompiledViews = VIEWS) -> None:
+        self.views = views
+        self.store = StateStore(url, views, generation)
         self.offset = 0
 
     def put(self, rows: Rows) -> None:
         writes: dict[int, list[tuple[int, str, bytes]]] = {}
-        for place, view in enumerate(VIEWS.views.values()):
+        for place, view in enumerate(self.views.views.values()):
             folded = view.fold(rows)
             for entity, state in zip(folded.entities, folded.states, strict=True):
                 writes.setdefault(entity_bucket(DEFAULT_TENANT, entity), []).append((place, entity, state))
@@ -53,27 +59,31 @@ class Shop:
         ]
         self.put(Rows.from_catalog(upserts, [u.SerializeToString() for u in upserts], list(range(len(upserts)))))
 
-    def click(self, items: list[str]) -> None:
+    def click(self, items: list[str], type_: str = "click", value: float | None = None) -> None:
         clicks = [
             events_pb2.Event(
                 event_id=f"e{n}",
                 tenant=DEFAULT_TENANT,
                 user_id=f"u{n}",
                 item_id=i,
-                type="click",
+                type=type_,
+                value=value,
                 event_time_ms=START_MS + self.offset,
             )
             for n, i in enumerate(items)
         ]
-        self.put(Rows.from_events(clicks, VIEWS, list(range(len(clicks)))))
+        self.put(Rows.from_events(clicks, self.views, list(range(len(clicks)))))
+
+
+Follow = Callable[..., ItemReplica]
 
 
 @pytest.fixture
-def follow() -> Iterator[Callable[[str], ItemReplica]]:
+def follow() -> Iterator[Follow]:
     started: list[ItemReplica] = []
 
-    def start(url: str) -> ItemReplica:
-        replica = ItemReplica(url, VIEWS)
+    def start(url: str, views: LiveViews | None = None) -> ItemReplica:
+        replica = ItemReplica(url, views or LiveViews(VIEWS))
         replica.start()
         started.append(replica)
         return replica
@@ -96,13 +106,15 @@ def agrees(replica: ItemReplica, store: StateStore, title: str) -> bool:
     rows = replica.rows(keys)
     if (rows < 0).any() or {replica.columns().titles[row] for row in rows.tolist()} != {title}:
         return False
-    expected = VIEWS.views[STATISTICS_VIEW].finish(store.read(STATISTICS_VIEW, ITEMS), AS_OF_MS)
+    expected = store.views.views[STATISTICS_VIEW].finish(store.read(STATISTICS_VIEW, ITEMS), AS_OF_MS)
     got = replica.statistics(keys, AS_OF_MS)
     assert expected["clicks_28d"].sum() > 0
-    return all(np.array_equal(got[name], expected[name], equal_nan=True) for name in got)
+    return got.keys() == expected.keys() and all(
+        np.array_equal(got[name], expected[name], equal_nan=True) for name in got
+    )
 
 
-def test_changes_arrive_and_a_callback_names_them(redis_url: str, follow: Callable[[str], ItemReplica]) -> None:
+def test_changes_arrive_and_a_callback_names_them(redis_url: str, follow: Follow) -> None:
     shop, seen = Shop(redis_url), set[int]()
     replica = follow(redis_url)
     replica.on_content(lambda keys: seen.update(keys.tolist()))
@@ -117,9 +129,7 @@ def test_changes_arrive_and_a_callback_names_them(redis_url: str, follow: Callab
     assert seen == set(item_keys(DEFAULT_TENANT, ITEMS).tolist())
 
 
-def test_a_flush_and_other_writes_up_to_the_same_sequence_are_seen(
-    redis_url: str, follow: Callable[[str], ItemReplica]
-) -> None:
+def test_a_flush_and_other_writes_up_to_the_same_sequence_are_seen(redis_url: str, follow: Follow) -> None:
     shop = Shop(redis_url)
     shop.upsert(ITEMS, "one")
     shop.click(ITEMS)
@@ -133,7 +143,7 @@ def test_a_flush_and_other_writes_up_to_the_same_sequence_are_seen(
     until_agrees(replica, again.store, "other")
 
 
-def test_the_switch_to_another_generation_is_followed(redis_url: str, follow: Callable[[str], ItemReplica]) -> None:
+def test_the_switch_to_another_generation_is_followed(redis_url: str, follow: Follow) -> None:
     shop = Shop(redis_url)
     shop.upsert(ITEMS, "one")
     shop.click(ITEMS)
@@ -147,8 +157,49 @@ def test_the_switch_to_another_generation_is_followed(redis_url: str, follow: Ca
     until_agrees(replica, rebuilt.store, "rebuilt")
 
 
+def test_a_rebuild_with_other_views_is_gone_over_to_when_these_are_on_disk(
+    redis_url: str, follow: Follow, tmp_path: Path
+) -> None:
+    VIEWS.dump(tmp_path / "views.json")
+    other, gone_over = with_a_feature(), threading.Event()
+    shop = Shop(redis_url)
+    shop.upsert(ITEMS, "one")
+    shop.click(ITEMS)
+    replica = follow(redis_url, LiveViews.load(str(tmp_path / "views.json")))
+    until_agrees(replica, shop.store, "one")
+    replica.on_views(gone_over.set)
+    rebuilt = Shop(redis_url, generation_name(2, other.hash), other)
+    rebuilt.upsert(ITEMS, "rebuilt")
+    rebuilt.click(ITEMS[:3])
+    rebuilt.click(ITEMS[3:6], "rating", 4.0)
+    rebuilt.store.generations.switch(rebuilt.store.generation)
+    until(lambda: replica.missing(0.0) and "snowmelt rebuild online" in replica.missing(0.0)[0])
+    # It looks whether the views have come, and reads no state until then.
+    looks, reads = calls(shop, "get"), calls(shop, "mget")
+    until(lambda: calls(shop, "get") > looks + 100)
+    assert calls(shop, "mget") == reads
+    assert (set(replica.columns().titles), replica.views().hash) == ({"one"}, VIEWS.hash)
+    other.dump(tmp_path / "views.json")
+    until_agrees(replica, rebuilt.store, "rebuilt")
+    assert replica.views().hash == other.hash
+    best = replica.statistics(item_keys(DEFAULT_TENANT, ITEMS), AS_OF_MS)[ADDED]
+    np.testing.assert_array_equal(best, [4.0 if 3 <= n < 6 else np.nan for n in range(len(ITEMS))])
+    assert gone_over.wait(5.0)
+
+
+def until(reached: Callable[[], object], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not reached():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.02)
+
+
+def calls(shop: Shop, command: str) -> int:
+    return int(shop.store.client.info("commandstats")[f"cmdstat_{command}"]["calls"])
+
+
 def test_redis_killed_and_replicas_restarted_while_it_changes(
-    redis_server: Callable[[], RedisServer], follow: Callable[[str], ItemReplica]
+    redis_server: Callable[[], RedisServer], follow: Follow
 ) -> None:
     server = redis_server()
     shop = Shop(server.url)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
+from snowmelt.features.defaults import default_views
 from snowmelt.featurestore.generations import generation_name
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.featurestore.store import StateStore
 from snowmelt.featurestore.user_states import AsyncUserStates
 from tests.fixtures.redis import RedisServer
+from tests.fixtures.views import with_a_feature
 from tests.fixtures.writes import fences_after, one_range
 
 
@@ -36,7 +40,7 @@ def put(store: StateStore, entity: str, profile: bytes, seen: bytes) -> None:
 async def test_both_views_come_in_one_answer(redis_url: str) -> None:
     store = StateStore(redis_url, VIEWS)
     put(store, "ann", b"profile", b"seen")
-    states = AsyncUserStates(redis_url, VIEWS)
+    states = AsyncUserStates(redis_url, LiveViews(VIEWS))
     ann, bob = await states.read(DEFAULT_TENANT, "ann"), await states.read(DEFAULT_TENANT, "bob")
     assert (ann.profile, ann.seen, ann.views_hash, ann.known) == (b"profile", b"seen", VIEWS.hash, True)
     assert not bob.known
@@ -48,7 +52,7 @@ async def test_both_views_come_in_one_answer(redis_url: str) -> None:
 
 async def test_the_live_generation_is_followed(redis_url: str) -> None:
     put(StateStore(redis_url, VIEWS), "ann", b"old", b"")
-    states = AsyncUserStates(redis_url, VIEWS)
+    states = AsyncUserStates(redis_url, LiveViews(VIEWS))
     assert (await states.read(DEFAULT_TENANT, "ann")).profile == b"old"
     second = StateStore(redis_url, VIEWS, generation_name(2, VIEWS.hash))
     put(second, "ann", b"new", b"")
@@ -58,22 +62,23 @@ async def test_the_live_generation_is_followed(redis_url: str) -> None:
     await states.close()
 
 
-async def test_state_of_other_views_is_refused_until_they_are_loaded(redis_url: str) -> None:
-    put(StateStore(redis_url, _views("b")), "ann", b"x", b"")
-    stale = AsyncUserStates(redis_url, VIEWS)
+async def test_state_of_other_views_is_refused_until_they_are_on_disk(redis_url: str, tmp_path: Path) -> None:
+    path, other = tmp_path / "views.json", with_a_feature()
+    default_views().dump(path)
+    StateStore(redis_url, other).generations.ensure(other.hash)
+    states = AsyncUserStates(redis_url, LiveViews.load(str(path)))
     with pytest.raises(SnowmeltError) as raised:
-        await stale.read(DEFAULT_TENANT, "ann")
+        await states.read(DEFAULT_TENANT, "ann")
     assert raised.value.reason is Reason.FEATURES_MISMATCH
-    fresh = AsyncUserStates(redis_url, VIEWS, reload=lambda: _views("b"))
-    assert (await fresh.read(DEFAULT_TENANT, "ann")).views_hash == "b" * 64
-    await stale.close()
-    await fresh.close()
+    other.dump(path)
+    assert (await states.read(DEFAULT_TENANT, "ann")).views_hash == other.hash
+    await states.close()
 
 
 async def test_a_redis_that_hangs_costs_the_budget_and_no_more(redis_server: Callable[[], RedisServer]) -> None:
     server = redis_server()
     put(StateStore(server.url, VIEWS), "ann", b"x", b"")
-    states = AsyncUserStates(server.url, VIEWS, timeout_s=0.5)
+    states = AsyncUserStates(server.url, LiveViews(VIEWS), timeout_s=0.5)
     await states.read(DEFAULT_TENANT, "ann")
     server.pause()
     start = time.monotonic()
@@ -89,7 +94,7 @@ async def test_a_redis_that_hangs_costs_the_budget_and_no_more(redis_server: Cal
 async def test_a_redis_that_came_back_is_read_at_once(redis_server: Callable[[], RedisServer]) -> None:
     server = redis_server()
     put(StateStore(server.url, VIEWS), "ann", b"x", b"")
-    states = AsyncUserStates(server.url, VIEWS)
+    states = AsyncUserStates(server.url, LiveViews(VIEWS))
     await states.read(DEFAULT_TENANT, "ann")
     server.stop()
     with pytest.raises(SnowmeltError):

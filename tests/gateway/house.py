@@ -24,8 +24,11 @@ from snowmelt.api.retrieval.v1 import retrieval_pb2, retrieval_pb2_grpc
 from snowmelt.client import AdminClient, Client
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
+from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
+from snowmelt.features.user import finish_user
+from snowmelt.featurestore import names
 from snowmelt.featurestore.store import StateStore
 from snowmelt.runtime import telemetry
 from snowmelt.runtime.auth import Policy, Role, Tokens
@@ -69,7 +72,7 @@ class Behaviour:
 
 
 class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
-    """Proposes every item that is neither excluded nor of other categories, in order of the catalogue."""
+    """Proposes every item that is not excluded, in order of the catalogue, to a user whose state can be read."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
@@ -78,12 +81,14 @@ class Retrieval(retrieval_pb2_grpc.RetrievalServiceServicer):
         self, request: retrieval_pb2.RetrieveRequest, context: Any
     ) -> retrieval_pb2.RetrieveResponse:
         await self.behaviour.act(request)
-        names = [i for i in ITEMS if i not in request.exclude_item_ids][: request.limit]
-        n = len(names)
+        user = PackedUserState(request.user.entity, request.user.profile, request.user.seen, request.user.views_hash)
+        finish_user(default_views(), user, request.as_of_ms)
+        proposed = [i for i in ITEMS if i not in request.exclude_item_ids][: request.limit]
+        n = len(proposed)
         ranks = np.zeros((n, 2), "<u2")
         ranks[:, 0] = np.arange(1, n + 1)
         scores = np.where(ranks > 0, 1.0, np.nan).astype("<f4")
-        keys = item_keys(DEFAULT_TENANT, names).astype("<u8").tobytes()
+        keys = item_keys(DEFAULT_TENANT, proposed).astype("<u8").tobytes()
         return retrieval_pb2.RetrieveResponse(
             release_id="another" if self.behaviour.wrong == "release" else request.release_id,
             candidates=retrieval_pb2.Candidates(
@@ -247,6 +252,13 @@ class House:
             withdrawal=ItemWithdrawal(tenant=DEFAULT_TENANT, item_id=item, event_time_ms=NOW_MS + 10_000)
         )
         self.apply(Rows.from_catalog([change], [change.SerializeToString()]))
+
+    def damage(self, entity: str) -> None:
+        """Spoils the stored profile of a user or a session."""
+        bucket = entity_bucket(DEFAULT_TENANT, entity)
+        self.store.client.set(
+            names.state_prefix(DEFAULT_TENANT, bucket, self.store.generation, "user_profile") + entity, b"\x00\x00"
+        )
 
     def did(self, user: str, *steps: tuple[str, str], session: str = "") -> None:
         """Puts (type, item) events of a user into the online store, newest last, the last one just now."""

@@ -7,6 +7,7 @@ import pytest
 
 from snowmelt.api.gateway.v1.gateway_pb2 import RecommendResponse, SessionEvent
 from snowmelt.contracts.errors import Reason
+from snowmelt.contracts.ids import session_entity
 from tests.gateway.house import ITEMS, NOW_MS, House, eventually
 
 
@@ -97,6 +98,26 @@ def test_a_withdrawn_item_is_in_no_slate_from_then_on(house: House) -> None:
     eventually(lambda: "i7" not in ids(ask(house, k=20)))
     house.upsert(["i7"], event_time_ms=NOW_MS + 20_000, categories=["Comedy"])
     eventually(lambda: "i7" in ids(ask(house, k=20)))
+
+
+def test_a_user_whose_state_cannot_be_read_is_answered_as_one_who_is_not_known(house: House) -> None:
+    house.damage("mallory")
+    answer = ask(house, "mallory", k=3)
+    assert ids(answer) == ids(ask(house, "nobody", k=3))
+    assert (answer.rung, list(answer.degraded), answer.release_id) == ("full", ["features"], "r2")
+    assert not answer.cold_start
+    session = session_entity("s-damaged")
+    house.damage(session)
+    answer = ask(house, "", session_id="s-damaged", session_events=[SessionEvent(type="click", item_id="i4")], k=12)
+    assert "i4" not in ids(answer)
+    assert (answer.rung, list(answer.degraded), len(answer.items)) == ("full", ["features"], 11)
+
+
+def test_such_a_user_is_answered_without_retrieval_too(house: House) -> None:
+    house.damage("mallory")
+    house.retrieval.fails = Reason.UNAVAILABLE
+    answer = ask(house, "mallory", k=3, timeout_ms=400)
+    assert (answer.rung, set(answer.degraded), len(answer.items)) == ("popularity", {"features", "retrieval"}, 3)
 
 
 RANKER_TROUBLES = {

@@ -9,6 +9,8 @@ from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import Keys, item_keys, word_keys
 from snowmelt.contracts.items import ItemColumns, Rows
 from snowmelt.contracts.user_state import UserState
+from snowmelt.features.defaults import default_views
+from snowmelt.features.views import CompiledViews
 
 NOW = 1_700_000_000_000
 TITLES = ("red wooden train", "red wooden boat", "blue glass vase", "tin lantern", "paper lantern garland")
@@ -35,6 +37,7 @@ class Items:
             withdrawn=np.zeros(5, np.bool_),
         )
     )
+    compiled: CompiledViews = field(default_factory=default_views)
 
     def columns(self) -> ItemColumns:
         return self.content
@@ -49,6 +52,9 @@ class Items:
 
     def age_ms(self) -> float | None:
         return 1.0
+
+    def views(self) -> CompiledViews:
+        return self.compiled
 
     def rename(self, row: int, title: str) -> None:
         """New content, as the replica gives it: a new value."""

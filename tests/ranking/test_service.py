@@ -20,7 +20,9 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.features.defaults import default_views
 from snowmelt.features.user import finish_user
+from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.artefact import RankerArtefact
+from snowmelt.ranking.schema import RankingSchema
 from snowmelt.ranking.trees import TreeParams, Trees
 from snowmelt.releases import Origin, ReleaseStore
 from snowmelt.releases.opened import assembler
@@ -29,6 +31,7 @@ from snowmelt.runtime.auth import Role, Tokens
 from snowmelt.runtime.grpc_client import Remote
 from snowmelt.runtime.grpc_server import Servicer, serve
 from snowmelt.runtime.work import Workbench
+from tests.fixtures.views import with_a_wider_window
 from tests.ranking.house import NOW, Items, candidates
 from tests.ranking.tables import small_tables
 
@@ -44,8 +47,14 @@ def items() -> Items:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory, items: Items) -> tuple[Path, str]:
+    store = ReleaseStore(str(tmp_path_factory.mktemp("releases")))
+    return store.root, publish(store, items, VIEWS)
+
+
+def publish(store: ReleaseStore, items: Items, views: CompiledViews) -> str:
+    """A release that was trained on some views, and is active now."""
     tables = small_tables(items.columns())
-    features = assembler(VIEWS, items, Retriever(tables, items)).features
+    features = assembler(views, items, Retriever(tables, items)).features
     rng = np.random.default_rng(4)
     matrix = rng.normal(size=(400, len(features))).astype(np.float32)
     labels = (matrix[:, 1] + rng.normal(size=400) > 1).astype(np.int32)
@@ -55,20 +64,19 @@ def published(tmp_path_factory: pytest.TempPathFactory, items: Items) -> tuple[P
         RankerArtefact(trees, features, matrix[:20]).save(folder / "ranker")
         tables.save(folder / "retrieval")
 
-    store = ReleaseStore(str(tmp_path_factory.mktemp("releases")))
-    origin = Origin(NOW, "default", {"events": 1}, 0, features.hash, VIEWS.hash, "0")
+    origin = Origin(NOW, "default", {"events": 1}, 0, features.hash, views.values_hash, "0")
     release_id = store.publish(build, origin)
     store.activate(release_id)
-    return store.root, release_id
+    return release_id
 
 
 async def with_ranker(root: Path, items: Items, tmp_path: Path, talk: Callable[[Ask], Awaitable[None]]) -> None:
     """A ranker for the time of one conversation."""
     settings = RankerSettings(tokens_path=str(tmp_path / "tokens.json"), releases_url=str(root))
-    releases = FollowedReleases(settings.releases_url, VIEWS, items, Clock(), 0.1)
+    releases = FollowedReleases(settings.releases_url, items, Clock(), 0.1)
     releases._watcher.poll()
     with ThreadPoolExecutor(2) as workers:
-        servicer = RankerServicer(RankCandidates(releases, VIEWS, items, Workbench(workers)), releases, items)
+        servicer = RankerServicer(RankCandidates(releases, items, Workbench(workers)), releases, items)
         add = ranker_pb2_grpc.add_RankerServiceServicer_to_server
         server = await serve([Servicer(add, servicer)], POLICIES, "127.0.0.1:0", settings)
         remote = Remote(server.address, Tokens.load_or_create(settings.tokens_path).of(Role.SERVICE))
@@ -83,11 +91,11 @@ async def with_ranker(root: Path, items: Items, tmp_path: Path, talk: Callable[[
             await server.stop(0)
 
 
-def request(release_id: str) -> ranker_pb2.RankRequest:
+def request(release_id: str, views: CompiledViews = VIEWS) -> ranker_pb2.RankRequest:
     found = candidates()
     return ranker_pb2.RankRequest(
         tenant="default",
-        user=retrieval_pb2.UserState(entity="u1", views_hash=VIEWS.hash),
+        user=retrieval_pb2.UserState(entity="u1", views_hash=views.hash),
         candidates=retrieval_pb2.Candidates(
             item_keys=found.keys.tobytes(),
             sources=found.sources,
@@ -172,8 +180,31 @@ def test_a_release_of_other_features_is_refused(published: tuple[Path, str], ite
         RankerArtefact(trees, features, artefact.golden[:, :3].copy()).save(folder / "ranker")
         small_tables(items.columns()).save(folder / "retrieval")
 
-    store.activate(store.publish(build, Origin(NOW, "default", {}, 0, "", VIEWS.hash, "0")))
-    releases = FollowedReleases(str(store.root), VIEWS, items, Clock(), 0.1)
+    store.activate(store.publish(build, Origin(NOW, "default", {}, 0, "", VIEWS.values_hash, "0")))
+    releases = FollowedReleases(str(store.root), items, Clock(), 0.1)
     releases._watcher.poll()
     assert releases.ids() == []
     assert "train again" in releases.missing()[0]
+
+
+def test_a_release_of_features_that_mean_something_else_is_refused(published: tuple[Path, str]) -> None:
+    root, release_id = published
+    items = Items({}, compiled=with_a_wider_window())
+    assert RankingSchema.of(items.views(), ()) == RankingSchema.of(VIEWS, ())
+    releases = FollowedReleases(str(root), items, Clock(), 0.1)
+    releases._watcher.poll()
+    assert releases.ids() == []
+    assert "snowmelt train" in releases.missing()[0]
+    items.compiled = VIEWS
+    releases.retry()
+    releases._watcher.poll()
+    assert (list(releases.ids()), releases.missing()) == ([release_id], [])
+    # The live views change under what is loaded, and change back.
+    items.compiled = with_a_wider_window()
+    assert releases.ids() == []
+    assert "snowmelt train" in releases.missing()[0]
+    with pytest.raises(SnowmeltError) as error:
+        releases.ranker(release_id)
+    assert error.value.reason is Reason.RELEASE_NOT_LOADED
+    items.compiled = VIEWS
+    assert list(releases.ids()) == [release_id]

@@ -17,7 +17,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.retrieval.adapters.releases import WatchedReleases
-from services.retrieval.adapters.views import ViewsFile
 from services.retrieval.config import RetrievalSettings
 from services.retrieval.policies import POLICIES
 from services.retrieval.retrieve import CandidateFinder
@@ -31,6 +30,7 @@ from snowmelt.contracts.user_state import PackedUserState
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
 from snowmelt.features.user import finish_user, with_events
+from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.releases import Origin, ReleaseStore
 from snowmelt.retrieval import RetrievalQuery, RetrievalTables, Retriever
 from snowmelt.runtime import telemetry
@@ -38,28 +38,20 @@ from snowmelt.runtime.auth import Role, Tokens
 from snowmelt.runtime.grpc_client import Remote
 from snowmelt.runtime.grpc_server import Servicer, serve
 from snowmelt.runtime.work import Workbench
+from tests.fixtures.views import with_a_feature
 from tests.retrieval import shop
 
 VIEWS = default_views()
 
 
-@dataclass
-class Replica:
-    """A replica that is 12 ms behind."""
-
-    source: shop.PlainItems
-
-    def age_ms(self) -> float:
-        return 12.0
-
-    def items(self) -> int:
-        return len(self.source.columns())
-
-
 class SlowItems(shop.PlainItems):
-    """Takes its time for counting."""
+    """12 ms behind, and takes its time for counting."""
 
     late_s = 0.0
+    behind_ms: float | None = 12.0
+
+    def age_ms(self) -> float | None:
+        return self.behind_ms
 
     def statistics(self, keys: Any, as_of_ms: int) -> Any:
         time.sleep(self.late_s)
@@ -100,7 +92,7 @@ async def house(tables: RetrievalTables, shopping: Rows, folder: Path, releases:
         store.activate(release_id)
         watched._watcher.poll()
     with ThreadPoolExecutor(1) as executor:
-        finder = CandidateFinder(watched, Replica(items), ViewsFile(settings.views_path), Workbench(executor))
+        finder = CandidateFinder(watched, items, LiveViews.load(settings.views_path), Workbench(executor))
         door = Servicer(retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server, RetrievalServicer(finder))
         server = await serve([door], POLICIES, settings.address, settings)
         remote = Remote(server.address, Tokens.load_or_create(settings.tokens_path).of(Role.SERVICE))
@@ -201,6 +193,35 @@ def test_two_releases_are_kept_and_pinned(run: Callable[..., None]) -> None:
         assert caught.value.reason is Reason.RELEASE_NOT_LOADED
 
     run(test, releases=3)
+
+
+def test_before_the_items_were_read_nothing_can_be_pinned_or_asked(run: Callable[..., None]) -> None:
+    async def test(door: House) -> None:
+        door.items.behind_ms = None
+        request = retrieval_pb2.GetLoadedReleasesRequest()
+        assert not (await door.remote.call(door.stub.GetLoadedReleases, request, 4.0)).release_ids
+        with pytest.raises(SnowmeltError) as caught:
+            await door.ask()
+        assert caught.value.reason is Reason.UNAVAILABLE
+        door.items.behind_ms = 12.0
+        assert (await door.ask()).candidates.item_keys
+
+    run(test)
+
+
+def test_user_state_of_other_views_is_read_when_these_are_on_disk(run: Callable[..., None], tmp_path: Path) -> None:
+    other = with_a_feature()
+    user = retrieval_pb2.UserState(entity="u", views_hash=other.hash)
+
+    async def test(door: House) -> None:
+        with pytest.raises(SnowmeltError) as caught:
+            await door.ask(user=user)
+        assert caught.value.reason is Reason.FEATURES_MISMATCH
+        other.dump(tmp_path / "views.json")
+        assert (await door.ask(user=user)).candidates.item_keys
+        assert (await door.ask()).candidates.item_keys
+
+    run(test)
 
 
 def test_a_late_answer_is_a_deadline_and_the_next_one_comes(run: Callable[..., None]) -> None:

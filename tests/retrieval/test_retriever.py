@@ -18,10 +18,14 @@ ALL = (
     "item_to_item",
     "popularity_7d",
     "popularity_28d",
-    "popularity_category",
+    "popularity_category_7d",
+    "popularity_category_28d",
     "new_items",
     "content_neighbours",
 )
+
+
+PER_CATEGORY = {"popularity_category_7d": "interactions_7d", "popularity_category_28d": "interactions_28d"}
 
 
 def ids(candidates: Candidates, items: shop.PlainItems) -> list[str]:
@@ -69,6 +73,18 @@ def test_popularity_is_the_count(tables: RetrievalTables, items: shop.PlainItems
     assert by_source(found, items, "popularity_7d") == expected
 
 
+@pytest.mark.parametrize(("source", "count"), PER_CATEGORY.items())
+def test_popularity_per_category_is_the_count_in_the_users_own(
+    tables: RetrievalTables, items: shop.PlainItems, source: str, count: str
+) -> None:
+    found, _ = Retriever(tables, items).retrieve(RetrievalQuery(shop.user(likes={"mug": 2.0}), 40, shop.NOW_MS))
+    counts = items.statistics(items.content.keys, shop.NOW_MS - shop.NOW_MS % 10_000)[count]
+    order = np.lexsort((items.content.keys, -counts))
+    mugs = [row for row in order if counts[row] > 0 and "mug" in items.content.categories[row]]
+    assert mugs
+    assert by_source(found, items, source) == [items.content.ids[row] for row in mugs]
+
+
 def test_new_items_come_by_age(tables: RetrievalTables, items: shop.PlainItems) -> None:
     found, _ = Retriever(tables, items).retrieve(RetrievalQuery(shop.user(), 40, shop.NOW_MS))
     assert by_source(found, items, "new_items") == [f"i{n}" for n in range(40)]
@@ -77,7 +93,7 @@ def test_new_items_come_by_age(tables: RetrievalTables, items: shop.PlainItems) 
 def test_a_new_user_gets_popular_and_new_items(tables: RetrievalTables, items: shop.PlainItems) -> None:
     found, _ = Retriever(tables, items).retrieve(RetrievalQuery(shop.user(), 25, shop.NOW_MS))
     assert len(found) == 25
-    for source in ("vectors", "item_to_item", "popularity_category", "content_neighbours"):
+    for source in ("vectors", "item_to_item", *PER_CATEGORY, "content_neighbours"):
         assert np.all(np.isnan(found.scores[:, ALL.index(source)]))
         assert not found.ranks[:, ALL.index(source)].any()
 

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from services.ranker.ports import Items
 from snowmelt.contracts.clock import Clock
-from snowmelt.contracts.items import ItemSource
-from snowmelt.features.views import CompiledViews
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.ranking.ranker import Ranker
-from snowmelt.releases import Manifest, ReleaseStore, ReleaseWatcher
-from snowmelt.releases.opened import open_ranker
+from snowmelt.releases import Loaded, Manifest, ReleaseStore, ReleaseWatcher
+from snowmelt.releases.opened import check_views, open_ranker
 from snowmelt.runtime import metrics
 
 _LOG = logging.getLogger(__name__)
@@ -17,11 +17,17 @@ SERVICE = "ranker"
 
 
 class FollowedReleases:
-    """The port Releases over a folder; the newest two are held."""
+    """The port Releases over a folder; the newest two are held.
 
-    def __init__(self, url: str, views: CompiledViews, items: ItemSource, clock: Clock, poll_s: float) -> None:
-        self._views, self._items, self._clock = views, items, clock
-        self._watcher = ReleaseWatcher(ReleaseStore(url), self._open, interval_s=poll_s, service=SERVICE)
+    Those of other views than the items' are not shown: after a rebuild with other views none is, until one is trained
+    on these. Where the views of before come back, so do their releases.
+    """
+
+    def __init__(self, url: str, items: Items, clock: Clock, poll_s: float) -> None:
+        self._items, self._clock = items, clock
+        self._watcher = ReleaseWatcher(
+            ReleaseStore(url), self._open, check=self._check, interval_s=poll_s, service=SERVICE
+        )
 
     def start(self) -> None:
         """Begins to follow."""
@@ -32,16 +38,25 @@ class FollowedReleases:
         self._watcher.stop()
 
     def ranker(self, release_id: str) -> Ranker:
-        """The ranker of a loaded release.
+        """The ranker of a loaded release of the live views.
 
         Raises:
             SnowmeltError: RELEASE_NOT_LOADED.
         """
-        return self._watcher.get(release_id).value
+        one = self._watcher.get(release_id)
+        try:
+            self._check(one.manifest)
+        except SnowmeltError as error:
+            raise SnowmeltError(Reason.RELEASE_NOT_LOADED, error.detail, field="release_id") from None
+        return one.value
 
     def ids(self) -> Sequence[str]:
-        """The loaded releases, the one in use first."""
-        return [one.release_id for one in self._watcher.loaded()]
+        """The loaded releases of the live views, the one in use first."""
+        return [one.release_id for one in self._live()]
+
+    def retry(self) -> None:
+        """Looks again at what was refused; for when the live views are others than before."""
+        self._watcher.retry()
 
     def refresh(self) -> None:
         """Lets what is loaded take up new content now, so that no request has to."""
@@ -50,17 +65,26 @@ class FollowedReleases:
 
     def missing(self) -> list[str]:
         """Why nothing can be pinned; empty where something can."""
-        return self._watcher.missing()
+        if self._live():
+            return []
+        return self._watcher.missing() or ["no loaded release was trained on the live feature views: `snowmelt train`"]
 
     def set_gauges(self) -> None:
         """Says which release is in use and how old it is."""
-        for one in self._watcher.loaded()[:1]:
+        for one in self._live()[:1]:
             age_ms = self._clock.now_ms() - one.manifest.origin.created_at_ms
             metrics.RELEASE_AGE_SECONDS.labels(SERVICE).set(age_ms / 1000)
             metrics.RELEASE_INFO.clear()
             metrics.RELEASE_INFO.labels(SERVICE, one.release_id).set(1)
 
+    def _live(self) -> Sequence[Loaded[Ranker]]:
+        views_hash = self._items.views().values_hash
+        return [one for one in self._watcher.loaded() if one.manifest.origin.views_hash == views_hash]
+
+    def _check(self, manifest: Manifest) -> None:
+        check_views(manifest, self._items.views())
+
     def _open(self, folder: Path, manifest: Manifest) -> Ranker:
-        ranker = open_ranker(folder, self._views, self._items)
+        ranker = open_ranker(folder, self._items.views(), self._items)
         _LOG.info("release %s is open, trained at lake versions %s", manifest.release_id, manifest.origin.lake_versions)
         return ranker
