@@ -47,12 +47,16 @@ class _Child:
 
 
 class Supervisor:
-    """Runs processes until told to stop. ``say`` gets one line for each thing that an operator should know."""
+    """Runs processes until told to stop. ``say`` gets one line for each thing that an operator should know.
 
-    def __init__(self, logs: Path, say: Callable[[str], None]) -> None:
+    ``go_on`` is called again and again while a process is waited for; it raises where there is no use in that any more.
+    """
+
+    def __init__(self, logs: Path, say: Callable[[str], None], go_on: Callable[[], None] = lambda: None) -> None:
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._logs = logs
         self._say = say
+        self._go_on = go_on
         self._children: dict[str, _Child] = {}
         self._lock = threading.RLock()
         self._done = threading.Event()
@@ -83,6 +87,7 @@ class Supervisor:
         child = self._children[name]
         deadline = time.monotonic() + timeout_s
         while not child.spec.ready():
+            self._go_on()
             code = child.process.poll()
             if code is not None and code != 0:
                 raise StartError(f"{name} ended with exit code {code}: {_last_line(child.log)} (log: {child.log})")

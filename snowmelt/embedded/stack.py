@@ -23,17 +23,26 @@ _NICENESS = {"ingest-lake": 10, "ingest-features": 10, "collector": 10, "trainer
 
 
 class Stack:
-    """Starts and stops everything; ``say`` gets a line for each thing an operator should know."""
+    """Starts and stops everything; ``say`` gets a line for each thing an operator should know.
+
+    ``go_on`` is called while a start is waited for; it raises where the start is to be given up.
+    """
 
     def __init__(
-        self, home: Home, say: Callable[[str], None], start_broker: StartBroker, *, free_ports: bool = False
+        self,
+        home: Home,
+        say: Callable[[str], None],
+        start_broker: StartBroker,
+        *,
+        free_ports: bool = False,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
         home.make()
         self.home = home
         self.ports = choose_ports(free_ports)
         self.environ: dict[str, str] = {}
         self._say = say
-        self._supervisor = Supervisor(home.logs, say)
+        self._supervisor = Supervisor(home.logs, say, go_on)
         self._start_broker = start_broker
         self._broker: Broker | None = None
 
