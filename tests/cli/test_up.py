@@ -26,6 +26,7 @@ def test_each_signal_asks_to_stop(number: signal.Signals) -> None:
     stop = threading.Event()
     signal.signal(number, signal.SIG_DFL)
     module._listen(stop)
+    assert signal.getsignal(number) is not signal.SIG_DFL
     signal.raise_signal(number)
     assert stop.wait(5)
 
