@@ -1,10 +1,12 @@
 """``snowmelt up``: everything on this machine, with data, until it is told to stop."""
 
+import shlex
 import signal
 import statistics
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,8 +17,11 @@ from snowmelt.contracts.errors import ExitCode, SnowmeltError
 from snowmelt.embedded.console import Reporter
 from snowmelt.embedded.ending import end_leftovers
 from snowmelt.embedded.home import Home, PortTaken
+from snowmelt.embedded.learned import quality
 from snowmelt.embedded.processes import StartError
 from snowmelt.embedded.up import Interrupted, Up
+from snowmelt.embedded.visitors import Visitor, visitors
+from snowmelt.lake import Lake
 from snowmelt.runtime.auth import Role
 from snowmelt.runtime.config import Settings
 from snowmelt.training.errors import BadDataError
@@ -27,7 +32,8 @@ FEATURE_REPO = Path(__file__).parents[2] / "feature_repo"
 
 def up(
     data: Annotated[
-        Path | None, typer.Option(help="a folder or a file; see docs/data.md. None: MovieLens-100k")
+        Path | None,
+        typer.Option(help="a folder or a file; see docs/data.md. None: what is loaded here, else MovieLens-100k"),
     ] = None,
     *,
     broker: Annotated[
@@ -41,8 +47,7 @@ def up(
     if run is not None and run.alive:
         _end(f"it runs already, as process {run.pid}; `make down` stops it", ExitCode.UNAVAILABLE)
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    _listen(stop)
     reporter = Reporter()
     if run is not None and not run.left and (lost := end_leftovers(run, reporter.say)):
         reporter.say(lost)
@@ -53,9 +58,8 @@ def up(
     code = ExitCode.OK
     try:
         running.start(data)
-        running.train()
-        user = _answering(running)
-        _tell(running, reporter, user)
+        missing = running.train()
+        _tell(running, reporter, _answering(running, whole=not missing), missing or quality(running.settings))
         stop.wait()
     except Interrupted:
         pass
@@ -65,10 +69,18 @@ def up(
         code = _say(str(wrong), ExitCode.FAILED)
     except SnowmeltError as wrong:
         code = _say(wrong.detail, ExitCode.FAILED)
-    reporter.say("stopping: both lanes take what was produced, then everything ends")
-    if not running.stop():
+    finally:
+        whole = running.stop()
+    if not whole:
         code = code or ExitCode.FAILED
     raise typer.Exit(code)
+
+
+def _listen(stop: threading.Event) -> None:
+    """What asks to stop; a terminal that closes does, but for a start under nohup."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: stop.set())
 
 
 def _client(running: Up) -> Client:
@@ -77,26 +89,33 @@ def _client(running: Up) -> Client:
     return Client(environ["SNOWMELT_GATEWAY_GRPC_ADDRESS"], token=token)
 
 
-def _answering(running: Up) -> str:
-    """A user of the lake, once the gateway answers in full for one."""
-    user = running.some_users(1)[0]
+def _answering(running: Up, *, whole: bool) -> Visitor:
+    """Somebody of the lake, once the gateway answers: in full, or as far as it can without a release that ranks."""
+    who = visitors(Lake(running.settings.lake_url), 1)[0]
+    missing = set() if whole else {"release", "ranker"}
     with _client(running) as client:
-        running.until(lambda: not client.recommend(user).degraded, 60.0, "the gateway does not answer in full")
-    return user
+        running.until(
+            lambda: missing.issuperset(client.recommend(who.user_id, session_id=who.session_id).degraded),
+            60.0,
+            "the gateway does not answer in full" if whole else "the gateway does not answer",
+        )
+    return who
 
 
-def _tell(running: Up, reporter: Reporter, user: str) -> None:
+def _tell(running: Up, reporter: Reporter, who: Visitor, quality: Sequence[str]) -> None:
     with _client(running) as client:
-        first = client.recommend(user)
+        first = client.recommend(who.user_id, session_id=who.session_id)
         times_ms = []
-        for each in running.some_users(ANSWERS):
+        for each in visitors(Lake(running.settings.lake_url), ANSWERS):
             begun = time.perf_counter()
-            client.recommend(each)
+            client.recommend(each.user_id, session_id=each.session_id)
             times_ms.append((time.perf_counter() - begun) * 1000)
     cuts = statistics.quantiles(times_ms, n=100)
     environ, home = running.stack.environ, running.home.folder
     clicked = first.items[0].item_id if first.items else "ITEM"
     command = f"{Path(sys.argv[0])}"
+    recommend = shlex.join(["recommend", who.user_id] if who.user_id else ["recommend", "--session", who.session_id])
+    whose = shlex.join(["--user", who.user_id] if who.user_id else ["--session", who.session_id])
     for line in (
         "",
         "ready",
@@ -104,12 +123,12 @@ def _tell(running: Up, reporter: Reporter, user: str) -> None:
         f"  gRPC         {environ['SNOWMELT_GATEWAY_GRPC_ADDRESS']}",
         f"  tokens       {home / 'tokens.json'}",
         f"  {len(times_ms)} answers  p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms, just measured one by one",
-        *running.quality(),
+        *quality,
         "",
         "try",
-        f"  {command} recommend {user}",
-        f"  {command} event {clicked} --user {user} --type click",
-        f"  {command} recommend {user}",
+        f"  {command} {recommend}",
+        f"  {command} event {shlex.quote(clicked)} {whose} --type click",
+        f"  {command} {recommend}",
         f"  {command} trace {first.trace_id}",
         f"  {command} status",
         "",

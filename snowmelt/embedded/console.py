@@ -1,9 +1,11 @@
 """What the one-command mode says: progress bars on a terminal, plain lines elsewhere."""
 
+import errno
+import os
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import IO, Any, Self, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -11,11 +13,48 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 PLAIN_EVERY_S = 2.0
 
 
+class Audience:
+    """A stream that whoever reads it may leave: the terminal closed, the pipe's reader gone.
+
+    What is said from then on is lost, and that alone: who says it must still stop in order.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._gone = {errno.EPIPE, errno.EIO} if stream.isatty() else {errno.EPIPE}
+
+    def write(self, text: str) -> int:
+        """As of any stream."""
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._left(error)
+            return len(text)
+
+    def flush(self) -> None:
+        """As of any stream."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._left(error)
+
+    def _left(self, error: OSError) -> None:
+        if error.errno not in self._gone:
+            raise error
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 class Reporter:
     """Lines and progress; ``progress`` has the form that loading and training call."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        stdout = cast(IO[str], Audience(sys.stdout))
+        self.console = console or Console(file=stdout, highlight=False, soft_wrap=True)
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._said: dict[str, float] = {}

@@ -56,14 +56,22 @@ class Supervisor:
     """Runs processes until told to stop.
 
     ``say`` gets one line for each thing that an operator should know. ``changed`` is called, never twice at once, after
-    each start of a process: what ``pids`` says is then another.
+    each start of a process: what ``pids`` says is then another. ``go_on`` is called again and again while a process is
+    waited for; it raises where there is no use in that any more.
     """
 
-    def __init__(self, logs: Path, say: Callable[[str], None], changed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        logs: Path,
+        say: Callable[[str], None],
+        changed: Callable[[], None] = lambda: None,
+        go_on: Callable[[], None] = lambda: None,
+    ) -> None:
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._logs = logs
         self._say = say
         self._changed = changed
+        self._go_on = go_on
         self._children: dict[str, _Child] = {}
         self._lock = threading.RLock()
         self._done = threading.Event()
@@ -116,6 +124,7 @@ class Supervisor:
         child = self._children[name]
         deadline = time.monotonic() + timeout_s
         while not child.ready():
+            self._go_on()
             code = child.process.poll()
             if code is not None and code != 0:
                 raise StartError(f"{name} ended with exit code {code}: {_last_line(child.log)} (log: {child.log})")

@@ -23,7 +23,8 @@ class Stack:
     """Starts and stops everything.
 
     ``say`` gets a line for each thing an operator should know; ``give_up`` is called, from any thread, where a part has
-    died that cannot be started again, and asks for ``stop``.
+    died that cannot be started again, and asks for ``stop``. ``go_on`` is called while a start is waited for; it raises
+    where the start is to be given up.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Stack:
         give_up: Callable[[], None],
         *,
         free_ports: bool = False,
+        go_on: Callable[[], None] = lambda: None,
     ) -> None:
         home.make()
         self.home = home
@@ -41,7 +43,7 @@ class Stack:
         self.environ: dict[str, str] = {}
         self._say = say
         self._give_up = give_up
-        self._supervisor = Supervisor(home.logs, say, self._record)
+        self._supervisor = Supervisor(home.logs, say, self._record, go_on)
         self._prepare_broker = prepare_broker
         self._took = False
         self._lost = ""

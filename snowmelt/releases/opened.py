@@ -8,17 +8,15 @@ from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.artefact import RankerArtefact
 from snowmelt.ranking.assemble import FeatureAssembler
 from snowmelt.ranking.ranker import Ranker
-from snowmelt.ranking.schema import RankingSchema
-from snowmelt.releases.layout import RANKER, RETRIEVAL
+from snowmelt.releases.layout import RANKER, RETRIEVAL, ranking_schema
 from snowmelt.releases.manifest import Manifest
 from snowmelt.releases.similarity import ContentSimilarity
-from snowmelt.retrieval import RetrievalConfig, RetrievalTables, Retriever
+from snowmelt.retrieval import RetrievalTables, Retriever
 
 
 def assembler(views: CompiledViews, items: ItemSource, retriever: Retriever) -> FeatureAssembler:
     """Feature assembly over live or offline items, with the retriever's content vectors."""
-    sources = [source.name for source in RetrievalConfig().sources]
-    return FeatureAssembler(RankingSchema.of(views, sources), items, ContentSimilarity(retriever))
+    return FeatureAssembler(ranking_schema(views), items, ContentSimilarity(retriever))
 
 
 def check_views(manifest: Manifest, views: CompiledViews) -> None:

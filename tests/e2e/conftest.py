@@ -22,6 +22,8 @@ from snowmelt.runtime.auth import Role
 
 CHECKOUT = Path(__file__).parents[2]
 READY_S = 200.0
+POSITIVES = "SNOWMELT_TRAINER_POSITIVES"
+"""What a test may say to the training."""
 
 
 def eventually(holds: Callable[[], bool], timeout_s: float, otherwise: str | Callable[[], str]) -> None:
@@ -79,7 +81,7 @@ class System:
 
 
 def _environ(state: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_") or key == POSITIVES}
     return {**kept, "SNOWMELT_STATE_DIR": str(state)}
 
 

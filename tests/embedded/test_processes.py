@@ -92,6 +92,18 @@ def test_one_that_is_never_ready_is_given_up(supervisor: Supervisor) -> None:
         supervisor.start(Spec("sleeper", SLEEPER, os.environ, lambda: False), timeout_s=0.2)
 
 
+def test_who_gives_up_does_not_wait_for_what_is_not_ready(tmp_path: Path) -> None:
+    def go_on() -> None:
+        raise InterruptedError
+
+    made = Supervisor(tmp_path, lambda _: None, go_on)
+    with pytest.raises(InterruptedError):
+        made.start(Spec("sleeper", SLEEPER, os.environ, lambda: False))
+    pid = made.pids()["sleeper"]
+    made.close()
+    assert not psutil.pid_exists(pid)
+
+
 def test_stop_kills_what_does_not_listen_and_leaves_nothing(supervisor: Supervisor, tmp_path: Path) -> None:
     supervisor.launch(Spec("deaf", DEAF, os.environ))
     supervisor.launch(Spec("sleeper", SLEEPER, os.environ))
