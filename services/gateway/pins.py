@@ -29,6 +29,10 @@ class ReleasePins:
         """Whether retrieval answered when it was last asked."""
         return self._answers[0]
 
+    def ranker_has(self, release_id: str) -> bool:
+        """Whether the ranker had loaded the release when it last answered."""
+        return release_id in self._ranked
+
     def ranker_answers(self) -> bool:
         """Whether the ranker answered when it was last asked."""
         return self._answers[1]

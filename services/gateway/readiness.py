@@ -33,16 +33,19 @@ class Readiness:
             found.append("retrieval does not answer")
         if not self._pins.ranker_answers():
             found.append("the ranker does not answer")
-        if not found and not self._pins.pinned():
+        pinned = self._pins.pinned()
+        if not found and not pinned:
             found.append("no release is loaded")
+        elif not found and not self._pins.ranker_has(pinned):
+            found.append(f"the ranker has not loaded release {pinned}: its log says why")
         return found
 
     def ages_seconds(self) -> dict[str, float]:
-        """By name: how old the features (this replica) and the pinned release are, as far as known."""
+        """By name: how far this replica is behind the online store, and how old the pinned release is, where known."""
         ages: dict[str, float] = {}
         replica_ms = self._replica_age_ms()
         if replica_ms is not None:
-            ages["features"] = replica_ms / 1000
+            ages["replica"] = replica_ms / 1000
         release_id, created_ms = self._release
         if release_id and release_id == self._pins.pinned():
             ages["release"] = (self._clock.now_ms() - created_ms) / 1000
@@ -57,8 +60,8 @@ class Readiness:
                 metrics.RELEASE_INFO.clear()
                 metrics.RELEASE_INFO.labels(SERVICE, pinned).set(1)
             ages = self.ages_seconds()
-            if "features" in ages:
-                metrics.FEATURE_AGE_SECONDS.labels(SERVICE).set(ages["features"])
+            if "replica" in ages:
+                metrics.FEATURE_AGE_SECONDS.labels(SERVICE).set(ages["replica"])
             if "release" in ages:
                 metrics.RELEASE_AGE_SECONDS.labels(SERVICE).set(ages["release"])
             await asyncio.sleep(UPDATE_S)

@@ -115,7 +115,7 @@ class Intake:
         ]
 
     def oldest_ms(self) -> int | None:
-        """The Kafka time of the oldest record that was read and is not in the sink."""
+        """The Kafka time of the oldest record that was read and is not in the sink; of places that stopped, none is."""
         times = (self._lane.oldest_ms(), self._writing.in_hand_ms, self.buffer.oldest_ms)
         return min((each for each in times if each is not None), default=None)
 

@@ -19,6 +19,7 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.runtime.kafka.consumer import Place, Records
 from snowmelt.runtime.kafka.identity import RemadeError
 from snowmelt.runtime.metrics import RECORDS
+from snowmelt.runtime.stages import timed
 
 _RECORDED = {"applied": "applied", "duplicate": "duplicates", "dead": "dead"}
 
@@ -151,9 +152,11 @@ class Lane:
             confirm = self.identity.ask(batch.topic) if self.identity else confirmed
             with ExitStack() as opened:
                 traces = opened.enter_context(Traces(self.name, batch))
-                decoded = decode(batch, self._incarnations[batch.topic], self.sink.event_types())
-                outcomes, kept = self._judge(batch, decoded)
-                work = self.sink.prepare(batch, decoded, kept, outcomes)
+                with timed("ingest.decode"):
+                    decoded = decode(batch, self._incarnations[batch.topic], self.sink.event_types())
+                    outcomes, kept = self._judge(batch, decoded)
+                with timed("ingest.prepare"):
+                    work = self.sink.prepare(batch, decoded, kept, outcomes)
                 self._settle()
                 work = traced(confirm, work, traces, opened.pop_all())
                 self._write = Write(batch.topic, batch.ends, outcomes, work, int(batch.times_ms[0]))

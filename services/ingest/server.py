@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ from snowmelt.runtime import garbage
 from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.consumer import Consumer, Place
 from snowmelt.runtime.kafka.identity import Identity
+from snowmelt.runtime.kafka.lag import first_times_ms
 from snowmelt.runtime.kafka.producer import Producer
 from snowmelt.runtime.ops import OpsServer
 from snowmelt.runtime.telemetry import setup
@@ -156,6 +158,8 @@ def _helpers(
         "clock": Clock(settings.clock_offset_ms),
         "positions": lane.positions,
         "oldest_ms": intake.oldest_ms,
+        "stopped": intake.stopped,
+        "first_times_ms": partial(first_times_ms, settings.kafka_bootstrap),
         "stop": stop,
     }
     topics = LANE_TOPICS[settings.lane]

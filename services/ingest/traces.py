@@ -7,6 +7,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span
 
 from services.ingest.batch import Batch
+from snowmelt.runtime.stages import timed
 from snowmelt.runtime.telemetry import extract
 
 NAMES = {"lake": ("ingest.land", "lake.commit"), "features": ("ingest.aggregate", "state.write")}
@@ -38,10 +39,11 @@ class Traces:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """The spans of the write to the sink."""
+        """The spans of the write to the sink, and an observation of the metric."""
         spans = [_TRACER.start_span(self._write, context=trace.set_span_in_context(span)) for span in self._open]
         try:
-            yield
+            with timed(self._write):
+                yield
         finally:
             for span in spans:
                 span.end()

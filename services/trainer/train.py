@@ -18,6 +18,7 @@ from snowmelt.releases.layout import RANKER, RETRIEVAL
 from snowmelt.releases.manifest import Origin
 from snowmelt.releases.opened import check_views
 from snowmelt.retrieval import RetrievalTables
+from snowmelt.runtime.stages import timed
 from snowmelt.training.config import TrainingConfig
 from snowmelt.training.errors import BadDataError
 from snowmelt.training.interactions import Interactions
@@ -66,21 +67,21 @@ class Training:
             SnowmeltError: GENERATION_MISMATCH where somebody else activated a release meanwhile.
         """
         self._progress("read the lake", 0, 1)
-        past, versions = self._history.read()
+        with timed("trainer.read"):
+            past, versions = self._history.read()
         self._progress("read the lake", 1, 1)
         before = self._releases.active()
         trainer = Trainer(past, self._config, self._progress)
-        touches = trainer.touches(past.end_ms)
-        cut = windows(touches, past.end_ms, self._config)
-        learned = trainer.learn(cut)
-        judged = self._judge(trainer, cut, touches, learned.train(self._config.trees), before.release_id)
-        verdict = decide(judged.split, judged.active, judged.recorded)
-        self._progress("final tables and trees", 0, 2)
-        everything = joined([learned, judged.learned])
-        trees = everything.train(self._config.trees)
-        self._progress("final tables and trees", 1, 2)
-        model = Model.of(trainer.tables(past.end_ms), trees, everything)
-        self._progress("final tables and trees", 2, 2)
+        with timed("trainer.learn"):
+            touches = trainer.touches(past.end_ms)
+            cut = windows(touches, past.end_ms, self._config)
+            learned = trainer.learn(cut)
+            first = learned.train(self._config.trees)
+        with timed("trainer.judge"):
+            judged = self._judge(trainer, cut, touches, first, before.release_id)
+            verdict = decide(judged.split, judged.active, judged.recorded)
+        with timed("trainer.finish"):
+            model = self._model(trainer, past.end_ms, joined([learned, judged.learned]))
         metrics = judged.split.figures() | {DATA_END: float(past.end_ms)}
         origin = Origin(
             created_at_ms=self._clock.now_ms(),
@@ -92,11 +93,20 @@ class Training:
             code_version=_code_version(),
             metrics=metrics,
         )
-        release_id = self._releases.publish(model.save, origin)
-        if verdict.passed:
-            self._releases.activate(release_id, before.generation)
-        self._releases.retain(keep)
+        with timed("trainer.publish"):
+            release_id = self._releases.publish(model.save, origin)
+            if verdict.passed:
+                self._releases.activate(release_id, before.generation)
+            self._releases.retain(keep)
         return Trained(release_id, verdict.passed, verdict, metrics, dict(versions))
+
+    def _model(self, trainer: Trainer, end_ms: int, everything: RankingSet) -> Model:
+        self._progress("final tables and trees", 0, 2)
+        trees = everything.train(self._config.trees)
+        self._progress("final tables and trees", 1, 2)
+        model = Model.of(trainer.tables(end_ms), trees, everything)
+        self._progress("final tables and trees", 2, 2)
+        return model
 
     def _judge(
         self, trainer: Trainer, cut: Windows, touches: Interactions, trees: Trees, active_id: str | None

@@ -31,7 +31,8 @@ def show(
     if as_json:
         print(json.dumps({"places": [asdict(each) for each in found], "stopped": stopped}))
     else:
-        _print(found, [name for name, said in ask_lanes(settings).items() if said is None and lane in (name, "both")])
+        silent = {told.part for told in ask_lanes(settings) if not told.answers and lane in (told.part, "both")}
+        _print(found, sorted(silent))
     if stopped:
         raise typer.Exit(ExitCode.FAILED)
 

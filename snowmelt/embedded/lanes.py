@@ -1,23 +1,19 @@
 """How far both lanes are, against what was produced: asked by the loader, by draining and by ``snowmelt status``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.topics import FEATURE_TOPICS, LAKE_TOPICS
+from snowmelt.embedded.places import ages_seconds
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.fences import TopicCounters
 from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake
 from snowmelt.lake.lake import Partition, Progress
 from snowmelt.runtime.config import Settings
-from snowmelt.runtime.kafka.admin import Admin, Watermarks
-from snowmelt.runtime.kafka.consumer import Consumer
+from snowmelt.runtime.kafka.admin import COMPACTED, Admin, Watermarks
 
 Place = tuple[str, int]
-
-_LOOK_S = 1.0
-"""How long the oldest waiting record may take to be read."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +29,8 @@ class Flow:
     """What became of a topic's records in one lane, over all lives of the topic.
 
     ``produced`` counts the present life by Kafka's own ends, and earlier lives by what the lake had taken when they
-    were drained; the other figures are kept by the sink itself, in the write that they describe.
+    were drained; the other figures are kept by the sink itself, in the write that they describe. ``behind_seconds`` is
+    the age of the oldest record that the sink lacks; None where that record could not be read in time.
     """
 
     topic: str
@@ -43,7 +40,7 @@ class Flow:
     duplicates: int
     dead_lettered: int
     behind_events: int
-    behind_seconds: float
+    behind_seconds: float | None
 
     @property
     def balanced(self) -> bool:
@@ -52,8 +49,27 @@ class Flow:
         An online bucket without records of its own hears late how far its partition is, so that ``behind_events`` may
         name records that others have taken.
         """
-        accounted = self.taken + self.duplicates + self.dead_lettered
-        return self.produced - self.behind_events <= accounted <= self.produced
+        return self.produced - self.behind_events <= self._accounted <= self.produced
+
+    def fault(self, accepted: int = 0) -> str:
+        """What no record that waits explains; empty where there is nothing.
+
+        Args:
+            accepted: so many records may be missing, as the operator knows that they are lost.
+        """
+        if self._accounted > self.produced:
+            return f"{self.topic}: it holds {self._accounted - self.produced} records more than were produced"
+        missing = self.produced - self.behind_events - self._accounted
+        if missing <= accepted or self.topic in COMPACTED:  # of those Kafka itself drops what is out of date
+            return ""
+        return (
+            f"{self.topic}: {missing} records are neither in it nor counted as duplicates or dead letters, "
+            f"beside {self.behind_events} that wait"
+        )
+
+    @property
+    def _accounted(self) -> int:
+        return self.taken + self.duplicates + self.dead_lettered
 
 
 class Lanes:
@@ -124,17 +140,18 @@ class Lanes:
         counters = self._store.fence_table.counters()
         tables = {topic: self._table(topic) for topic in LAKE_TOPICS}
         marks = self._admin.watermarks(LAKE_TOPICS)
+        in_lake, in_state = self._ages(LAKE_TOPICS, landed, marks), self._ages(FEATURE_TOPICS, applied, marks)
         flows: list[Flow] = []
         for topic, (progress, rows) in tables.items():
             present = {place: mark for place, mark in marks.items() if place[0] == topic}
             earlier = sum(p.next_offset for key, p in progress.items() if key[0] != incarnations[topic])
             produced = earlier + sum(mark.high for mark in present.values())
             twice, dead = sum(p.duplicates for p in progress.values()), sum(p.dead for p in progress.values())
-            flows.append(Flow(topic, "lake", produced, rows, twice, dead, *self._lag(present, landed)))
+            flows.append(Flow(topic, "lake", produced, rows, twice, dead, *_lag(present, landed, in_lake)))
             if topic in FEATURE_TOPICS:
                 taken = counters.get(topic, TopicCounters())
                 figures = (taken.applied, taken.duplicates, taken.dead)
-                flows.append(Flow(topic, "features", produced, *figures, *self._lag(present, applied)))
+                flows.append(Flow(topic, "features", produced, *figures, *_lag(present, applied, in_state)))
         return flows
 
     def _table(self, topic: str) -> tuple[dict[Partition, Progress], int]:
@@ -142,21 +159,11 @@ class Lanes:
         progress = self._lake.progress(table, list(self._lake.next_offsets(table)))
         return progress, self._lake.rows(table)
 
-    def _lag(self, marks: Mapping[Place, Watermarks], done: Mapping[Place, int]) -> tuple[int, float]:
-        """Records that a sink does not hold yet, and how long the oldest that can still be read has waited, seconds."""
-        missing = {p: max(mark.low, done.get(p, 0)) for p, mark in marks.items() if mark.high > done.get(p, 0)}
-        events = sum(marks[place].high - done.get(place, 0) for place in missing)
-        if not missing:
-            return 0, 0.0
-        consumer = Consumer(self._settings.kafka_bootstrap, "snowmelt.status")
-        try:
-            consumer.assign(missing)
-            records = consumer.poll(len(missing), _LOOK_S).records
-        finally:
-            consumer.close()
-        now_ms = Clock(self._settings.clock_offset_ms).now_ms()
-        oldest_ms = min((min(each.times_ms) for each in records), default=now_ms)
-        return events, max(0.0, (now_ms - oldest_ms) / 1000)
+    def _ages(
+        self, topics: Sequence[str], done: Mapping[Place, int], marks: Mapping[Place, Watermarks]
+    ) -> dict[Place, float]:
+        sinks = {place: done.get(place, 0) for place in marks if place[0] in topics}
+        return ages_seconds(self._settings, sinks, marks)
 
     def _incarnations(self) -> dict[str, str]:
         return self._admin.incarnations(LAKE_TOPICS, self._settings.kafka_incarnation)
@@ -164,6 +171,15 @@ class Lanes:
     def close(self) -> None:
         """Gives the connections back."""
         self._store.close()
+
+
+def _lag(
+    marks: Mapping[Place, Watermarks], done: Mapping[Place, int], ages: Mapping[Place, float]
+) -> tuple[int, float | None]:
+    """Records of these places that a sink does not hold yet, and how old the oldest is, where that is known of all."""
+    events = sum(max(0, mark.high - done.get(place, 0)) for place, mark in marks.items())
+    known = [ages[place] for place in marks if place in ages]
+    return events, max(known, default=0.0) if len(known) == len(marks) else None
 
 
 def _earlier(offsets: Mapping[tuple[str, str, int], int], present: set[str]) -> dict[tuple[str, str, int], int]:

@@ -1,7 +1,7 @@
 """Where both lanes are, place by place: the log, each sink's own offset, what Kafka shows, and what has stopped."""
 
+import http.client
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,9 @@ from snowmelt.featurestore.store import StateStore
 from snowmelt.lake import TOPIC_TABLES, Lake
 from snowmelt.runtime.config import Settings
 from snowmelt.runtime.kafka.admin import Admin, Watermarks
-from snowmelt.runtime.kafka.consumer import Consumer
+from snowmelt.runtime.kafka.lag import first_times_ms
 
 TIMEOUT_S = 5.0
-_LOOK_S = 2.0
-"""How long the oldest waiting records may take to be read."""
 
 Place = tuple[str, int]
 
@@ -71,8 +69,8 @@ class Places:
         committed = self._admin.committed(f"snowmelt-{lane}")
         places = sorted(marks, key=lambda place: (topics.index(place[0]), place[1]))
         sinks = (self._lake if lane == "lake" else self._store)(places, incarnations)
-        ages = self._ages({place: sinks[place][0] for place in places}, marks)
-        said = stopped_places(ask_lanes(self._settings).get(lane) or [])
+        ages = ages_seconds(self._settings, {place: sinks[place][0] for place in places}, marks)
+        said = stopped_places([why for told in ask_lanes(self._settings) if told.part == lane for why in told.reasons])
         return [
             Where(
                 lane,
@@ -109,24 +107,22 @@ class Places:
             found[place] = (min(fences), max(fences))
         return found
 
-    def _ages(self, sinks: Mapping[Place, int], marks: Mapping[Place, Watermarks]) -> dict[Place, float]:
-        """How old the first missing record of each place is, seconds; 0 where none is missing."""
-        found = {place: 0.0 for place in sinks if sinks[place] >= marks[place].high}
-        waiting = {place: max(sinks[place], marks[place].low) for place in sinks if place not in found}
-        if not waiting:
-            return found
-        now_ms = Clock(self._settings.clock_offset_ms).now_ms()
-        consumer = Consumer(self._settings.kafka_bootstrap, "snowmelt.offsets")
-        deadline = time.monotonic() + _LOOK_S
-        try:
-            consumer.assign(waiting)
-            while len(found) < len(sinks) and time.monotonic() < deadline:
-                for records in consumer.poll(10_000, 0.2).records:
-                    age = max(0.0, (now_ms - records.times_ms[0]) / 1000)
-                    found.setdefault((records.topic, records.partition), age)
-        finally:
-            consumer.close()
-        return found
+
+def ages_seconds(
+    settings: Settings, sinks: Mapping[Place, int], marks: Mapping[Place, Watermarks]
+) -> dict[Place, float]:
+    """How old the first record is that each place's sink lacks, seconds: 0 where it lacks none.
+
+    Absent where that record could not be read in time.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE.
+    """
+    found = {place: 0.0 for place in sinks if sinks[place] >= marks[place].high}
+    waiting = {place: max(sinks[place], marks[place].low) for place in sinks if place not in found}
+    times_ms = first_times_ms(settings.kafka_bootstrap, waiting)
+    now_ms = Clock(settings.clock_offset_ms).now_ms()
+    return found | {place: max(0.0, (now_ms - time_ms) / 1000) for place, time_ms in times_ms.items()}
 
 
 def _misfit(place: Place, sink: tuple[int, int], mark: Watermarks) -> str:
@@ -140,15 +136,36 @@ def _misfit(place: Place, sink: tuple[int, int], mark: Watermarks) -> str:
     return ""
 
 
-def ask_lanes(settings: Settings) -> dict[str, list[str] | None]:
-    """By lane why it is not ready; None where nothing answers at its ops address."""
-    found: dict[str, list[str] | None] = {}
-    for part in filter(None, settings.lanes_ops.split(",")):
-        lane, _, address = part.partition("=")
-        said = _reasons(address)
-        known = found.get(lane)
-        found[lane] = said if known is None else known + (said or [])
-    return found
+@dataclass(frozen=True)
+class Told:
+    """What a process says of itself.
+
+    Attributes:
+        part: of which lane it is, or which service.
+        answers: whether it says anything.
+        reasons: why it is not ready; where it says nothing, that it does not.
+    """
+
+    part: str
+    answers: bool
+    reasons: list[str]
+
+
+def ask_lanes(settings: Settings) -> list[Told]:
+    """Each process of a lane that SNOWMELT_LANES_OPS names."""
+    parts = (part.strip().partition("=") for part in settings.lanes_ops.split(",") if part.strip())
+    return [ask(lane, address) for lane, _, address in parts]
+
+
+def ask(part: str, address: str) -> Told:
+    """What the process whose ops listener is at ``address`` says of itself."""
+    try:
+        document = _readiness(address)
+        return Told(part, True, [str(reason) for reason in document["reasons"]])
+    except (OSError, ValueError, http.client.HTTPException):
+        return Told(part, False, [f"nothing answers at {address}: it is down, or elsewhere (SNOWMELT_LANES_OPS)"])
+    except (KeyError, TypeError):
+        return Told(part, False, [f"what answers at {address} is no lane (SNOWMELT_LANES_OPS)"])
 
 
 def stopped_places(reasons: Sequence[str]) -> dict[Place, str]:
@@ -159,14 +176,6 @@ def stopped_places(reasons: Sequence[str]) -> dict[Place, str]:
         if topic and number.isdecimal():
             found[topic, int(number)] = reason
     return found
-
-
-def _reasons(address: str) -> list[str] | None:
-    try:
-        document = _readiness(address)
-    except (OSError, ValueError):
-        return None
-    return [str(reason) for reason in document.get("reasons", [])]
 
 
 def _readiness(address: str) -> dict[str, Any]:

@@ -12,9 +12,17 @@ REQUEST_SECONDS = Histogram(
     "snowmelt_request_seconds", "Duration of a call, seconds.", ["door", "method"], buckets=_SECONDS
 )
 STAGE_SECONDS = Histogram(
-    "snowmelt_stage_seconds", "Duration of one stage of the work, seconds.", ["stage"], buckets=_SECONDS
-)
-DEGRADED = Counter("snowmelt_degraded_answers_total", "Answers given without one stage, by that stage.", ["stage"])
+    "snowmelt_stage_seconds", "Duration of one stage of the work, seconds.", ["stage"],
+    buckets=(*_SECONDS, 20.0, 80.0, 320.0),
+)  # fmt: skip
+STAGE_ERRORS = Counter(
+    "snowmelt_stage_errors_total", "Stages of a lane's or the trainer's work that failed; a lane does them again.",
+    ["stage"],
+)  # fmt: skip
+DEGRADED = Counter(
+    "snowmelt_degraded_answers_total",
+    "Answers given without a stage, by that stage; one without two stages counts under each.", ["stage"],
+)  # fmt: skip
 IMPRESSIONS = Counter("snowmelt_impressions_total", "Slates logged to Kafka, by result (ok, failed).", ["result"])
 RECORDS = Counter(
     "snowmelt_records_total", "Kafka records by lane, topic and result (applied, duplicate, dead).",
@@ -35,7 +43,12 @@ LET_GO_SECONDS = Histogram(
 )  # fmt: skip
 LAG_EVENTS = Gauge("snowmelt_lag_events", "Records produced and not yet in the lane's sink.", ["lane", "topic"])
 LAG_SECONDS = Gauge("snowmelt_lag_seconds", "Age of the oldest record not yet in the lane's sink, seconds.", ["lane"])
-FEATURE_AGE_SECONDS = Gauge("snowmelt_feature_age_seconds", "How far a service's replica may be behind.", ["service"])
+FEATURE_AGE_SECONDS = Gauge(
+    "snowmelt_feature_age_seconds",
+    "How far a service's replica may be behind the online store, seconds; the store itself is behind the events by "
+    "snowmelt_lag_seconds of the lane features.",
+    ["service"],
+)
 RELEASE_AGE_SECONDS = Gauge("snowmelt_release_age_seconds", "Age of the release that is served.", ["service"])
 RELEASES_REFUSED = Counter(
     "snowmelt_releases_refused_total", "How often a release that was activated could not be verified or opened.",

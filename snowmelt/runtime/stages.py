@@ -1,6 +1,8 @@
 """The stages of work that is done, where operators look: a span and an observation of the metric each."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 
 from prometheus_client import Histogram
@@ -19,6 +21,19 @@ def report(stages: Sequence[StageTime]) -> None:
 def observe(name: str, seconds: float) -> None:
     """Adds one duration of a stage to the metric."""
     _histogram(name).observe(seconds)
+
+
+@contextmanager
+def timed(name: str) -> Iterator[None]:
+    """Observes how long the block takes; one that raises counts as an error of the stage, too."""
+    began = time.perf_counter()
+    try:
+        yield
+    except Exception:
+        metrics.STAGE_ERRORS.labels(name).inc()
+        raise
+    finally:
+        observe(name, time.perf_counter() - began)
 
 
 @cache

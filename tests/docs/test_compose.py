@@ -14,6 +14,7 @@ from services.ingest.config import IngestSettings
 from services.ranker.config import RankerSettings
 from services.retrieval.config import RetrievalSettings
 from services.trainer.config import TrainerSettings
+from snowmelt.cli.status import TRAINER
 from snowmelt.runtime.config import Settings, load
 from snowmelt.runtime.kafka.jars import KAFKA_VERSION
 from tests.docs.pages import ROOT
@@ -165,6 +166,20 @@ def test_spans_go_from_every_process_by_the_collector_to_jaeger() -> None:
 def test_only_the_gateways_public_doors_and_jaeger_leave_the_network() -> None:
     published = {name: service["ports"] for name, service in _services().items() if "ports" in service}
     assert published == {"pod": ["127.0.0.1:7050:7050", "127.0.0.1:7080:7080"], "jaeger": ["127.0.0.1:16686:16686"]}
+
+
+def test_status_can_ask_every_part_where_it_listens() -> None:
+    services = _services()
+    told = dict(part.split("=") for part in Settings().lanes_ops.split(","))
+    told["trainer"] = TrainerSettings().ops_address
+    assert told["trainer"] == TRAINER
+    for name, service in services.items():
+        if (service.get("command") or [""])[0] in SETTINGS:
+            assert service["network_mode"] == services["cli"]["network_mode"] == "service:pod", name
+            lane = service["environment"].get("SNOWMELT_INGEST_LANE", name)
+            if address := told.pop(lane, ""):
+                assert service["healthcheck"]["test"][-1] == f"{address.split(':')[1]}/readyz"
+    assert not told
 
 
 @pytest.mark.parametrize("script", ["prepare", "healthy"])

@@ -30,12 +30,17 @@ def test_status_says_what_is_missing(house: House) -> None:
     with house.admin() as admin:
         status = eventually(lambda: (found := admin.status()).ready and found)
         assert (list(status.reasons), status.release_id) == ([], "r2")
-        assert 0 <= status.ages_seconds["features"] < 5
+        assert 0 <= status.ages_seconds["replica"] < 5
         house.take_down("ranker")
         status = eventually(lambda: not (found := admin.status()).ready and found)
         assert list(status.reasons) == ["the ranker does not answer"]
         house.bring_back("ranker")
         eventually(lambda: admin.status().ready)
+        house.ranker.releases = ["of another list of features"]
+        status = eventually(lambda: not (found := admin.status()).ready and found)
+        assert list(status.reasons) == ["the ranker has not loaded release r2: its log says why"]
+        house.ranker.releases = ["r1"]
+        assert eventually(lambda: (found := admin.status()).ready and found).release_id == "r1"
 
 
 def test_what_an_operator_asks_for_and_is_not_there(house: House) -> None:

@@ -196,3 +196,20 @@ def test_a_sink_that_lost_its_newest_writes_is_noticed_without_a_record(lane: La
     lane.take([run_of(B, 3, 5)])
     lane.settle()
     assert sink.ids[B] == names(B, 0, 5)
+
+
+def stage(figure: str, name: str) -> float:
+    return REGISTRY.get_sample_value(f"snowmelt_stage_{figure}", {"stage": name}) or 0.0
+
+
+def test_each_stage_of_a_batch_is_timed_and_its_failures_counted(lane: Lane, sink: Memory) -> None:
+    names = ("ingest.decode", "ingest.prepare", "state.write")
+    before = [stage("seconds_count", name) for name in names]
+    failed = stage("errors_total", "state.write")
+    sink.failures = [DOWN]
+    lane.take([run_of(A, 0, 5)])
+    with pytest.raises(SnowmeltError):
+        lane.settle()
+    lane.settle()
+    assert [stage("seconds_count", name) - was for name, was in zip(names, before, strict=True)] == [1, 1, 2]
+    assert stage("errors_total", "state.write") - failed == 1

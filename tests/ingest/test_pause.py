@@ -5,11 +5,14 @@ import os
 import signal
 import urllib.error
 import urllib.request
+from typing import Any
 
 import pytest
 
 from snowmelt.chaos.rig import Rig, free_port, until
 from snowmelt.cli import deadletters
+from snowmelt.cli.status import look
+from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import ExitCode
 from snowmelt.contracts.ids import record_key
 from snowmelt.contracts.topics import EVENTS
@@ -41,10 +44,22 @@ def test_a_paused_lane_says_so_and_goes_on_where_the_bad_records_are_accepted(
     assert f"snowmelt deadletters accept {EVENTS}" in said
     assert f"{100} are bad, more than 20%" in said
     assert unready(address) == [said]
+    # An idle bucket hears within seconds how far its partition is.
+    until(lambda: waiting(look(Settings.load()), "features") == (0, False), 30, "the feature lane counts as behind")
+    shown = look(Settings.load())
+    assert not shown["ready"]
+    assert f"the lake lane: {said}" in shown["reasons"]
+    assert shown["notes"][0] == "the features lane is not asked (SNOWMELT_LANES_OPS): judged by log and sink alone"
+    assert waiting(shown, "lake") == (GOOD + BAD, True)
+    assert not any("features" in reason for reason in shown["reasons"])
     assert (rig.lake.rows("events"), rig.lake.rows("dead_letters")) == (0, 0)
 
     lake.terminate()
     assert lake.wait(20) == ExitCode.OK
+    assert any(f"nothing answers at {address}" in reason for reason in look(Settings.load())["reasons"])
+    monkeypatch.setenv("SNOWMELT_LANES_OPS", "")
+    assert any("the lake lane: the oldest record" in reason for reason in look(Settings.load())["reasons"])
+    monkeypatch.setenv("SNOWMELT_LANES_OPS", f"lake={address}")
     rig.start("lake", ops_address=address)
     until(lambda: any("paused" in said for said in told()), 60, "the lane forgets that it has paused")
     deadletters.accept(EVENTS, as_json=True)
@@ -58,7 +73,14 @@ def test_a_paused_lane_says_so_and_goes_on_where_the_bad_records_are_accepted(
 
 
 def told() -> list[str]:
-    return [reason for reasons in ask_lanes(Settings.load()).values() for reason in reasons or []]
+    return [reason for told in ask_lanes(Settings.load()) for reason in told.reasons]
+
+
+def waiting(shown: dict[str, Any], lane: str) -> tuple[int, bool]:
+    """How many events wait for the lane, and whether the oldest is as old as its Kafka time says."""
+    (flow,) = [each for each in shown["flows"] if (each["topic"], each["lane"]) == (EVENTS, lane)]
+    years = (Clock().now_ms() - NOW) / 1000
+    return flow["behind_events"], flow["behind_seconds"] == pytest.approx(years, abs=120)
 
 
 def unready(address: str) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.consumer import Consumer, Place, Records
-from snowmelt.runtime.kafka.lag import lag
+from snowmelt.runtime.kafka.lag import first_times_ms, lag
 from snowmelt.runtime.kafka.producer import Delivery, Producer
 
 
@@ -129,6 +129,23 @@ class BrokerSuite:
         assert sum(each.events for each in found) == 250
         assert all(each.lost == max(0, each.low - each.next_offset) for each in found)
         assert {(each.topic, each.partition) for each in found} == set(before)
+
+    def test_the_first_waiting_record_of_each_partition_is_heard_whatever_another_has(self, backend: Backend) -> None:
+        crowded = Producer(backend.bootstrap)
+        for _ in range(15_000):
+            crowded.post(backend.topic, b"k0", b"v", 1_600_000_000_000)
+        crowded.close()
+        starts = backend.ends()
+        sent = send(backend, 200)
+        (behind,) = {d.partition for d in sent[::7]}
+        starts[backend.topic, behind] -= 15_000
+        found = first_times_ms(backend.bootstrap, starts)
+        expected = {}
+        for number, each in enumerate(sent):
+            expected.setdefault((backend.topic, each.partition), 1_700_000_000_000 + number)
+        expected[backend.topic, behind] = 1_600_000_000_000
+        assert found == expected
+        assert first_times_ms(backend.bootstrap, {}) == {}
 
     def test_a_group_gives_every_partition_to_its_member(self, backend: Backend) -> None:
         before = backend.ends()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from services.trainer.train import Trained, Training
 from snowmelt.contracts.clock import Clock
@@ -38,6 +39,11 @@ def test_a_release_is_published_and_activated(trained: tuple[Path, Trained]) -> 
     assert origin.lake_versions == {"events": 3, "catalog": 1}
     assert origin.metrics["ndcg_at_10.release"] > origin.metrics["ndcg_at_10.popularity_28d"]
     assert origin.metrics["ndcg_at_10.release.low"] < origin.metrics["ndcg_at_10.release.high"]
+
+
+def test_each_stage_of_a_training_is_timed(trained: tuple[Path, Trained]) -> None:
+    for name in ("read", "learn", "judge", "finish", "publish"):
+        assert (REGISTRY.get_sample_value("snowmelt_stage_seconds_sum", {"stage": f"trainer.{name}"}) or 0) > 0
 
 
 def test_the_same_past_gives_the_same_files(trained: tuple[Path, Trained], tmp_path: Path) -> None:
