@@ -96,7 +96,7 @@ def test_who_gives_up_does_not_wait_for_what_is_not_ready(tmp_path: Path) -> Non
     def go_on() -> None:
         raise InterruptedError
 
-    made = Supervisor(tmp_path, lambda _: None, go_on)
+    made = Supervisor(tmp_path, lambda _: None, go_on=go_on)
     with pytest.raises(InterruptedError):
         made.start(Spec("sleeper", SLEEPER, os.environ, lambda: False))
     pid = made.pids()["sleeper"]
