@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,7 +11,9 @@ from snowmelt.api.events.v1 import events_pb2 as pb
 from snowmelt.contracts import topics
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.ids import record_key, session_entity
+from snowmelt.datasets import messages
 from snowmelt.datasets.data_set import DataSet, Progress
+from snowmelt.datasets.messages import Row
 from snowmelt.runtime.kafka.producer import Producer
 
 CHECK_EVERY = 5_000
@@ -86,7 +88,7 @@ def _counts(ids: pa.Array) -> tuple[list[str], list[int]]:
     return counted.field("values").to_pylist(), counted.field("counts").to_pylist()
 
 
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+def _rows(table: pa.Table) -> Iterator[Row]:
     for batch in table.to_batches(max_chunksize=10_000):
         yield from batch.to_pylist()
 
@@ -94,25 +96,16 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 def catalogue_records(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     """Key and value of the record of each row of a catalogue."""
     for row in _rows(table):
-        attributes = dict(row.pop("attributes"))
-        given = {name: value for name, value in row.items() if value is not None}
-        upsert = pb.ItemUpsert(tenant=tenant, attributes=attributes, **given)
-        yield record_key(tenant, row["item_id"]), pb.CatalogChange(upsert=upsert).SerializeToString()
+        change = pb.CatalogChange(upsert=messages.item(row, tenant))
+        yield record_key(tenant, row["item_id"]), change.SerializeToString()
 
 
 def _users(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     for row in _rows(table):
-        upsert = pb.UserUpsert(
-            tenant=tenant,
-            user_id=row["user_id"],
-            attributes=dict(row["attributes"]),
-            event_time_ms=row["event_time_ms"],
-        )
-        yield record_key(tenant, row["user_id"]), upsert.SerializeToString()
+        yield record_key(tenant, row["user_id"]), messages.user(row, tenant).SerializeToString()
 
 
 def _events(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     for row in _rows(table):
-        given = {name: value for name, value in row.items() if value is not None}
         entity = row["user_id"] or session_entity(row["session_id"])
-        yield record_key(tenant, entity), pb.Event(tenant=tenant, **given).SerializeToString()
+        yield record_key(tenant, entity), messages.event(row, tenant).SerializeToString()
