@@ -1,7 +1,8 @@
 """Sends a data set through Kafka, as its users would have: nothing is written to a store from the side."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
@@ -14,9 +15,20 @@ from snowmelt.contracts.ids import record_key, session_entity
 from snowmelt.datasets import messages
 from snowmelt.datasets.data_set import DataSet, Progress
 from snowmelt.datasets.messages import Row
-from snowmelt.runtime.kafka.producer import Producer
+from snowmelt.runtime.kafka.producer import Delivery, Producer
 
-CHECK_EVERY = 5_000
+CHECK_EVERY, CHECK_BYTES = 5_000, 1_048_576
+"""After so many records, or so many bytes of them, the pace is asked."""
+
+
+class Pace(Protocol):
+    """Keeps a load from running away from those who read it."""
+
+    def delivered(self, place: Delivery, size_bytes: int) -> None:
+        """Hears of each record that Kafka has acknowledged, on another thread."""
+
+    def wait(self) -> None:
+        """Returns when more may be sent; all that was posted is acknowledged."""
 
 
 class Landed(Protocol):
@@ -28,10 +40,20 @@ class Landed(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """How many records were sent, and how many the lake held already."""
+    """How many records were sent, how many the lake held already, and how many became dead letters meanwhile."""
 
     sent: dict[str, int]
     skipped: dict[str, int]
+    dead_lettered: int = 0
+
+    def lines(self) -> list[str]:
+        """What came of it, for people."""
+        sent, skipped = sum(self.sent.values()), sum(self.skipped.values())
+        held = f"; the lake held {skipped:,} already" if skipped else ""
+        lines = [f"sent {sent:,} records{held}"]
+        if self.dead_lettered:
+            lines.append(f"{self.dead_lettered:,} became dead letters; `snowmelt deadletters list` says which and why")
+        return lines
 
 
 def load(
@@ -41,13 +63,10 @@ def load(
     tenant: str,
     clock: Clock,
     landed: Landed,
-    wait: Callable[[], None],
+    pace: Pace,
     progress: Progress,
 ) -> Loaded:
     """Sends catalogue, users and events, in time order each, and waits until Kafka has acknowledged them.
-
-    Args:
-        wait: called every 5,000 records once those are acknowledged; returns when more may be sent.
 
     Raises:
         SnowmeltError: UNAVAILABLE where Kafka does not take a record.
@@ -61,12 +80,16 @@ def load(
     for name, topic, table, column, records in parts:
         left = _not_landed(table, column, landed.ids(topic.removeprefix("snowmelt."), column))
         skipped[name], sent[name] = len(table) - len(left), len(left)
+        records_since, bytes_since = 0, 0
         for count, (key, value) in enumerate(records(left, tenant), start=1):
-            producer.post(topic, key, value, clock.now_ms())
-            if count % CHECK_EVERY == 0 or count == len(left):
+            size = len(key) + len(value)
+            producer.post(topic, key, value, clock.now_ms(), delivered=partial(pace.delivered, size_bytes=size))
+            records_since, bytes_since = records_since + 1, bytes_since + size
+            if records_since == CHECK_EVERY or bytes_since >= CHECK_BYTES or count == len(left):
                 producer.flush()
-                wait()
+                pace.wait()
                 progress(name, skipped[name] + count, len(table))
+                records_since, bytes_since = 0, 0
     return Loaded(sent, skipped)
 
 

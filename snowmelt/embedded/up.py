@@ -21,7 +21,7 @@ from snowmelt.embedded.console import Reporter
 from snowmelt.embedded.home import Home
 from snowmelt.embedded.lanes import Lanes
 from snowmelt.embedded.processes import StartError
-from snowmelt.embedded.sending import send
+from snowmelt.embedded.sending import refuse_unfit, send
 from snowmelt.embedded.stack import Stack, apply_features
 from snowmelt.lake import Lake
 from snowmelt.releases.store import ReleaseStore
@@ -59,10 +59,12 @@ class Up:
         offset = self.home.clock_offset_ms()
         if offset is None and data is not None:
             offset = Clock.ending_at(data.end_ms).offset_ms
-            self.home.set_clock_offset_ms(offset)
         self.stack.start_parts(offset or 0)
         Lake(self.settings.lake_url).create()
         self._apply_features()
+        if data is not None:
+            refuse_unfit(data, self.settings)
+            self.home.set_clock_offset_ms(offset or 0)
         self._mend()
         self.stack.start_services()
         if data is not None:
@@ -153,6 +155,8 @@ class Up:
         with self._reporter as reporter:
             loaded = send(data, self.settings, reporter.progress, self.until)
         self.home.set_data_set({**described, "finished": True, **asdict(loaded)})
+        for line in loaded.lines():
+            self._reporter.say(line)
 
     def until(self, holds: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
         """Waits until something holds.
