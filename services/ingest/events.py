@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from services.ingest.batch import Batch, Mask
-from services.ingest.limits import Many, Number, Rule, Text, rules_of
 from snowmelt.api.events.v1 import events_pb2
 from snowmelt.lake.schemas import INSTANT, TABLES
+from snowmelt.runtime.limits import Many, Number, Rule, Text, rules_of
 
 TEXTS = ("event_id", "tenant", "user_id", "session_id", "item_id", "type", "surface", "request_id")
 OPTIONAL = ("value", "position", "price")

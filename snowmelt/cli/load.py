@@ -39,7 +39,8 @@ def load(
     except TimeoutError as late:
         sys.stderr.write(f"snowmelt: {late}\n")
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
-    reporter.say(json.dumps(asdict(loaded)) if as_json else f"sent {sum(loaded.sent.values()):,} records")
+    for line in [json.dumps(asdict(loaded))] if as_json else loaded.lines():
+        reporter.say(line)
 
 
 def _until(holds: Callable[[], bool], timeout_s: float, otherwise: str) -> None:

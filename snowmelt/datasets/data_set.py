@@ -1,7 +1,7 @@
 """What every data set becomes: three Arrow tables with the columns of the protos, and where they came from."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,6 @@ from snowmelt.training.errors import BadDataError
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a stage, how much of it is done, and how much there is."""
-
-MIN_TIME_MS = 31_536_000_000
-MAX_TIME_MS = 4_102_444_800_000
 
 _ATTRIBUTES = pa.map_(pa.string(), pa.string())
 _CATEGORIES = pa.list_(pa.string())
@@ -71,6 +68,7 @@ class DataSet:
         end_ms: the instant at which the data ends, later than every record.
         simulated: whether nobody real is behind it.
         notes: what a person who brings the data should know, one sentence each.
+        first_rows: file and row in which each event type occurs first.
     """
 
     name: str
@@ -82,6 +80,7 @@ class DataSet:
     end_ms: int
     simulated: bool = False
     notes: tuple[str, ...] = ()
+    first_rows: Mapping[str, str] = field(default_factory=dict)
 
 
 def attributes(pairs: list[dict[str, str]]) -> pa.Array:
@@ -109,10 +108,18 @@ def category_lists(of_item: dict[str, list[str]], items: list[str]) -> pa.Array:
     return pa.array([of_item.get(item, []) for item in items], _CATEGORIES)
 
 
+def rows(schema: pa.Schema, columns: dict[str, object]) -> pa.Table:
+    """A table of one of the schemas here, in the order that is given."""
+    return pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+
+
 def table(schema: pa.Schema, columns: dict[str, object]) -> pa.Table:
-    """A table of one of the schemas here, in time order (rows of one instant keep theirs)."""
-    arrays = [pa.array(columns[f.name], f.type) for f in schema]
-    made = pa.Table.from_arrays(arrays, schema=schema)
+    """A table of one of the schemas here, in time order."""
+    return in_time_order(rows(schema, columns))
+
+
+def in_time_order(made: pa.Table) -> pa.Table:
+    """The table in time order; rows of one instant keep theirs."""
     order: npt.NDArray[np.int64] = np.argsort(made["event_time_ms"].to_numpy(), kind="stable")
     if np.array_equal(order, np.arange(len(order))):
         return made
@@ -127,6 +134,7 @@ def from_tables(
     *,
     simulated: bool = False,
     notes: tuple[str, ...] = (),
+    first_rows: Mapping[str, str] | None = None,
 ) -> DataSet:
     """A data set of catalogue, users and events; its end is the first whole second after the last record.
 
@@ -134,8 +142,9 @@ def from_tables(
         BadDataError: there is no item or no event.
     """
     catalogue, users, events = tables
-    for what, rows in (("catalogue", catalogue), ("events", events)):
-        if not len(rows):
+    for what, held in (("catalogue", catalogue), ("events", events)):
+        if not len(held):
             raise BadDataError(f"{name}: the {what} holds no rows")
-    last = max(int(t["event_time_ms"].to_numpy().max()) for t in (catalogue, events))
-    return DataSet(name, source, terms, catalogue, users, events, (last // 1000 + 1) * 1000, simulated, notes)
+    last = max(int(t["event_time_ms"].to_numpy().max()) for t in tables if len(t))
+    end_ms = (last // 1000 + 1) * 1000
+    return DataSet(name, source, terms, catalogue, users, events, end_ms, simulated, notes, first_rows or {})

@@ -3,19 +3,21 @@
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from snowmelt.datasets import columns, data_set, files
+from snowmelt.api.events.v1 import events_pb2 as pb
+from snowmelt.datasets import columns, data_set, files, rules
 from snowmelt.datasets.data_set import DataSet, Progress
 from snowmelt.training.errors import BadDataError
 
 CATALOGUE_COLUMNS = ("item_id", "title", "text", "categories", "price", "available_from", "event_time")
 EVENT_COLUMNS = ("event_id", "user_id", "session_id", "item_id", "type", "value", "event_time", "price")
 USER_COLUMNS = ("user_id", "event_time")
-TYPE = r"^[a-z][a-z0-9_]{0,31}$"
-MAX_NUMBER = 1e9
+FILE_NAMES = {"available_from_ms": "available_from", "event_time_ms": "event_time"}
+"""What a field's column is called in a file, where that is something else."""
 
 
 def load(path: Path, progress: Progress = data_set.silent) -> DataSet:
@@ -38,8 +40,9 @@ def load(path: Path, progress: Progress = data_set.silent) -> DataSet:
     progress("read the events", 1, 1)
     unknown = len(events) - pc.sum(pc.is_in(events["item_id"], catalogue["item_id"].combine_chunks())).as_py()
     notes = (f"{unknown} events name an item that the catalogue lacks; it cannot be recommended",) if unknown else ()
-    tables = (catalogue, _users(path, pc.min(times).as_py()), events)
-    return data_set.from_tables(path.name, str(path), "your own data", tables, notes=notes)
+    tables = (catalogue, _users(path, pc.min(times).as_py()), data_set.in_time_order(events))
+    first_rows = _first_rows(events["type"].combine_chunks(), events_path)
+    return data_set.from_tables(path.name, str(path), "your own data", tables, notes=notes, first_rows=first_rows)
 
 
 def _find(folder: Path, stem: str) -> Path | None:
@@ -55,53 +58,57 @@ def _find(folder: Path, stem: str) -> Path | None:
 
 
 def _catalogue(raw: pa.Table, path: Path, start_ms: int) -> pa.Table:
-    ids = columns.ids(raw, "item_id", path)
-    counts = pc.value_counts(ids)
-    repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1)).to_pylist()
-    if repeated:
-        more = f" and {len(repeated) - 10} more" if len(repeated) > 10 else ""
-        raise BadDataError(f"{path}: item ids occur more than once: {', '.join(repeated[:10])}{more}")
     n = len(raw)
     offered = files.times_ms(raw, "available_from", path) if "available_from" in raw.column_names else np.full(n, None)
-    known = files.times_ms(raw, "event_time", path) if "event_time" in raw.column_names else np.full(n, start_ms)
-    return data_set.table(
+    made = data_set.rows(
         data_set.CATALOGUE,
         {
-            "item_id": ids,
-            "title": columns.text(raw, "title", path, max_bytes=512),
-            "text": columns.text(raw, "text", path, max_bytes=16_384),
+            "item_id": columns.text(raw, "item_id", path),
+            "title": columns.text(raw, "title", path),
+            "text": columns.text(raw, "text", path),
             "categories": columns.categories(raw, path),
-            "price": columns.numbers(raw, "price", path, 0, MAX_NUMBER),
+            "price": columns.numbers(raw, "price", path),
             "available_from_ms": offered,
             "attributes": columns.other(raw, CATALOGUE_COLUMNS, path),
-            "event_time_ms": known,
+            "event_time_ms": _times(raw, path, start_ms),
         },
     )
+    rules.hold(pb.ItemUpsert, made, path, FILE_NAMES)
+    rules.unique(made["item_id"].combine_chunks(), path, "item_id")
+    return data_set.in_time_order(made)
+
+
+def _times(raw: pa.Table, path: Path, start_ms: int) -> pa.ChunkedArray | npt.NDArray[np.int64]:
+    return files.times_ms(raw, "event_time", path) if "event_time" in raw.column_names else np.full(len(raw), start_ms)
 
 
 def _events(raw: pa.Table, path: Path, times: pa.ChunkedArray, catalogue: pa.Table) -> pa.Table:
-    users = columns.ids(raw, "user_id", path, required=False)
-    sessions = columns.ids(raw, "session_id", path, required=False)
-    nobody = pc.and_(pc.equal(users, ""), pc.equal(sessions, ""))
-    files.refuse(path, nobody, users, "user_id", "expected a user_id or a session_id")
-    items = columns.ids(raw, "item_id", path)
-    types = pc.fill_null(files.strings(raw, "type", path), "")
-    files.refuse(path, pc.invert(pc.match_substring_regex(types, TYPE)), types, "type", f"expected a word like {TYPE}")
+    """The events, in the order of the file."""
+    items = columns.text(raw, "item_id", path)
     known = data_set.known_at(catalogue, items, times.to_numpy())
     rows = pa.array(known, mask=known < 0)
-    price = columns.numbers(raw, "price", path, 0, MAX_NUMBER)
+    price = columns.numbers(raw, "price", path)
     values = {
-        "user_id": users,
-        "session_id": sessions,
+        "user_id": columns.text(raw, "user_id", path),
+        "session_id": columns.text(raw, "session_id", path),
         "item_id": items,
-        "type": types,
-        "value": columns.numbers(raw, "value", path, -MAX_NUMBER, MAX_NUMBER),
+        "type": columns.text(raw, "type", path),
+        "value": columns.numbers(raw, "value", path),
         "event_time_ms": times.combine_chunks(),
         "categories": pc.fill_null(catalogue["categories"].combine_chunks().take(rows), []),
         "price": pc.coalesce(price, catalogue["price"].combine_chunks().take(rows)),
     }
-    values["event_id"] = columns.ids(raw, "event_id", path) if "event_id" in raw.column_names else _event_ids(values)
-    return data_set.table(data_set.EVENTS, values)
+    values["event_id"] = columns.text(raw, "event_id", path) if "event_id" in raw.column_names else _event_ids(values)
+    made = data_set.rows(data_set.EVENTS, values)
+    rules.hold(pb.Event, made, path, FILE_NAMES)
+    rules.unique(made["event_id"].combine_chunks(), path, "event_id")
+    return made
+
+
+def _first_rows(types: pa.Array, path: Path) -> dict[str, str]:
+    coded = types.dictionary_encode()
+    firsts = np.unique(coded.indices.to_numpy(), return_index=True)[1]
+    return {name: f"{path}: row {row + 1}" for name, row in zip(coded.dictionary.to_pylist(), firsts, strict=True)}
 
 
 def _event_ids(values: dict[str, pa.Array]) -> pa.Array:
@@ -125,12 +132,14 @@ def _users(folder: Path, start_ms: int) -> pa.Table:
     if path is None:
         return data_set.USERS.empty_table()
     raw = files.read_table(path, ("user_id",))
-    known = files.times_ms(raw, "event_time", path) if "event_time" in raw.column_names else np.full(len(raw), start_ms)
-    return data_set.table(
+    made = data_set.rows(
         data_set.USERS,
         {
-            "user_id": columns.ids(raw, "user_id", path),
+            "user_id": columns.text(raw, "user_id", path),
             "attributes": columns.other(raw, USER_COLUMNS, path),
-            "event_time_ms": known,
+            "event_time_ms": _times(raw, path, start_ms),
         },
     )
+    rules.hold(pb.UserUpsert, made, path, FILE_NAMES)
+    rules.unique(made["user_id"].combine_chunks(), path, "user_id")
+    return data_set.in_time_order(made)

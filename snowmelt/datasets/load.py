@@ -1,8 +1,9 @@
 """Sends a data set through Kafka, as its users would have: nothing is written to a store from the side."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,10 +12,23 @@ from snowmelt.api.events.v1 import events_pb2 as pb
 from snowmelt.contracts import topics
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.ids import record_key, session_entity
+from snowmelt.datasets import messages
 from snowmelt.datasets.data_set import DataSet, Progress
-from snowmelt.runtime.kafka.producer import Producer
+from snowmelt.datasets.messages import Row
+from snowmelt.runtime.kafka.producer import Delivery, Producer
 
-CHECK_EVERY = 5_000
+CHECK_EVERY, CHECK_BYTES = 5_000, 1_048_576
+"""After so many records, or so many bytes of them, the pace is asked."""
+
+
+class Pace(Protocol):
+    """Keeps a load from running away from those who read it."""
+
+    def delivered(self, place: Delivery, size_bytes: int) -> None:
+        """Hears of each record that Kafka has acknowledged, on another thread."""
+
+    def wait(self) -> None:
+        """Returns when more may be sent; all that was posted is acknowledged."""
 
 
 class Landed(Protocol):
@@ -26,10 +40,20 @@ class Landed(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """How many records were sent, and how many the lake held already."""
+    """How many records were sent, how many the lake held already, and how many became dead letters meanwhile."""
 
     sent: dict[str, int]
     skipped: dict[str, int]
+    dead_lettered: int = 0
+
+    def lines(self) -> list[str]:
+        """What came of it, for people."""
+        sent, skipped = sum(self.sent.values()), sum(self.skipped.values())
+        held = f"; the lake held {skipped:,} already" if skipped else ""
+        lines = [f"sent {sent:,} records{held}"]
+        if self.dead_lettered:
+            lines.append(f"{self.dead_lettered:,} became dead letters; `snowmelt deadletters list` says which and why")
+        return lines
 
 
 def load(
@@ -39,13 +63,10 @@ def load(
     tenant: str,
     clock: Clock,
     landed: Landed,
-    wait: Callable[[], None],
+    pace: Pace,
     progress: Progress,
 ) -> Loaded:
     """Sends catalogue, users and events, in time order each, and waits until Kafka has acknowledged them.
-
-    Args:
-        wait: called every 5,000 records once those are acknowledged; returns when more may be sent.
 
     Raises:
         SnowmeltError: UNAVAILABLE where Kafka does not take a record.
@@ -59,12 +80,16 @@ def load(
     for name, topic, table, column, records in parts:
         left = _not_landed(table, column, landed.ids(topic.removeprefix("snowmelt."), column))
         skipped[name], sent[name] = len(table) - len(left), len(left)
+        records_since, bytes_since = 0, 0
         for count, (key, value) in enumerate(records(left, tenant), start=1):
-            producer.post(topic, key, value, clock.now_ms())
-            if count % CHECK_EVERY == 0 or count == len(left):
+            size = len(key) + len(value)
+            producer.post(topic, key, value, clock.now_ms(), delivered=partial(pace.delivered, size_bytes=size))
+            records_since, bytes_since = records_since + 1, bytes_since + size
+            if records_since == CHECK_EVERY or bytes_since >= CHECK_BYTES or count == len(left):
                 producer.flush()
-                wait()
+                pace.wait()
                 progress(name, skipped[name] + count, len(table))
+                records_since, bytes_since = 0, 0
     return Loaded(sent, skipped)
 
 
@@ -86,7 +111,7 @@ def _counts(ids: pa.Array) -> tuple[list[str], list[int]]:
     return counted.field("values").to_pylist(), counted.field("counts").to_pylist()
 
 
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+def _rows(table: pa.Table) -> Iterator[Row]:
     for batch in table.to_batches(max_chunksize=10_000):
         yield from batch.to_pylist()
 
@@ -94,25 +119,16 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 def catalogue_records(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     """Key and value of the record of each row of a catalogue."""
     for row in _rows(table):
-        attributes = dict(row.pop("attributes"))
-        given = {name: value for name, value in row.items() if value is not None}
-        upsert = pb.ItemUpsert(tenant=tenant, attributes=attributes, **given)
-        yield record_key(tenant, row["item_id"]), pb.CatalogChange(upsert=upsert).SerializeToString()
+        change = pb.CatalogChange(upsert=messages.item(row, tenant))
+        yield record_key(tenant, row["item_id"]), change.SerializeToString()
 
 
 def _users(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     for row in _rows(table):
-        upsert = pb.UserUpsert(
-            tenant=tenant,
-            user_id=row["user_id"],
-            attributes=dict(row["attributes"]),
-            event_time_ms=row["event_time_ms"],
-        )
-        yield record_key(tenant, row["user_id"]), upsert.SerializeToString()
+        yield record_key(tenant, row["user_id"]), messages.user(row, tenant).SerializeToString()
 
 
 def _events(table: pa.Table, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     for row in _rows(table):
-        given = {name: value for name, value in row.items() if value is not None}
         entity = row["user_id"] or session_entity(row["session_id"])
-        yield record_key(tenant, entity), pb.Event(tenant=tenant, **given).SerializeToString()
+        yield record_key(tenant, entity), messages.event(row, tenant).SerializeToString()

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from snowmelt.datasets import data_set, files
+from snowmelt.api.events.v1 import events_pb2 as pb
+from snowmelt.datasets import data_set, files, rules
 from snowmelt.datasets.data_set import DataSet, Progress
 from snowmelt.datasets.retail_text import head_noun
 from snowmelt.training.errors import BadDataError
@@ -17,6 +18,11 @@ COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "
 SOURCE = "Online Retail, Chen, D. (2015), UCI Machine Learning Repository, DOI 10.24432/C5BW33"
 TERMS = "Creative Commons Attribution 4.0 International"
 EVENT_TYPE = "purchase"
+_CATALOGUE_NAMES = {
+    "item_id": "StockCode", "title": "Description", "categories": "Description", "price": "UnitPrice",
+}  # fmt: skip
+_USER_NAMES = {"user_id": "CustomerID", "country": "Country"}
+_EVENT_NAMES = {**_CATALOGUE_NAMES, **_USER_NAMES, "event_id": "InvoiceNo-StockCode-CustomerID", "value": "Quantity"}
 _DATE_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M")
 
 
@@ -34,15 +40,50 @@ def load(path: Path, progress: Progress = data_set.silent) -> DataSet:
     progress("read Online Retail", 1, 3)
     catalogue = _catalogue(rows)
     progress("read Online Retail", 2, 3)
-    tables = (catalogue, _users(rows), _events(rows, catalogue))
+    users, events = _users(rows), _events(rows, catalogue)
+    _hold(rows, (catalogue, users, events), path)
     progress("read Online Retail", 3, 3)
-    return data_set.from_tables("Online Retail", SOURCE, TERMS, tables)
+    first_rows = {EVENT_TYPE: f"{path}: row {rows['row'][0].as_py()}"}
+    return data_set.from_tables("Online Retail", SOURCE, TERMS, (catalogue, users, events), first_rows=first_rows)
+
+
+def _hold(rows: pa.Table, tables: tuple[pa.Table, pa.Table, pa.Table], path: Path) -> None:
+    """Holds what is made of the rows against the rules of the protos; an error names the first row behind it.
+
+    Raises:
+        BadDataError
+    """
+
+    ids = pc.binary_join_element_wise(rows["invoice"], rows["item_id"], rows["user_id"], "-")
+    rows = rows.append_column("event_id", ids)
+
+    def first(**said: str) -> int:
+        keep = pa.array(np.ones(len(rows), np.bool_))
+        for column, value in said.items():
+            keep = pc.and_(keep, pc.equal(rows[column], value))
+        return int(pc.min(rows["row"].filter(keep)).as_py())
+
+    def of_event(place: int) -> int:
+        return first(**{name: events[name][place].as_py() for name in ("event_id", "item_id")})
+
+    catalogue, users, events = tables
+    rules.hold(
+        pb.ItemUpsert, catalogue, path, _CATALOGUE_NAMES,
+        lambda _, row: first(item_id=row["item_id"], text=row["title"]),
+    )  # fmt: skip
+    rules.hold(
+        pb.UserUpsert, users, path, _USER_NAMES,
+        lambda _, row: first(user_id=row["user_id"], **dict(row["attributes"])),
+    )  # fmt: skip
+    rules.hold(pb.Event, events, path, _EVENT_NAMES, lambda place, _: of_event(place))
+    rules.unique(events["event_id"].combine_chunks(), path, _EVENT_NAMES["event_id"], of_event)
 
 
 def _clean(raw: pa.Table, path: Path) -> pa.Table:
-    """The rows that count, in time order: invoice, item_id, text, quantity, time_ms, price, user_id, country."""
+    """The rows that count, in time order: row, invoice, item_id, text, quantity, time_ms, price, user_id, country."""
     rows = pa.table(
         {
+            "row": np.arange(1, len(raw) + 1),
             "invoice": files.strings(raw, "InvoiceNo", path),
             "item_id": pc.utf8_upper(pc.utf8_trim_whitespace(files.strings(raw, "StockCode", path))),
             "text": pc.fill_null(pc.utf8_trim_whitespace(files.strings(raw, "Description", path)), ""),
@@ -53,6 +94,8 @@ def _clean(raw: pa.Table, path: Path) -> pa.Table:
             "country": pc.fill_null(files.strings(raw, "Country", path), ""),
         }
     )
+    parted = pc.not_equal(rows["customer"], pc.floor(rows["customer"]))
+    files.refuse(path, parted, rows["customer"], "CustomerID", "expected a whole number")
     keep = pc.and_kleene(pc.greater(rows["quantity"], 0), pc.greater(rows["price"], 0))
     keep = pc.and_kleene(keep, pc.is_valid(rows["customer"]))
     keep = pc.and_kleene(keep, pc.invert(pc.starts_with(rows["invoice"], "C")))
@@ -62,7 +105,7 @@ def _clean(raw: pa.Table, path: Path) -> pa.Table:
         raise BadDataError(
             f"{path}: no row has a customer, a quantity and price above 0 and a stock code of five digits"
         )
-    users = pc.cast(pc.cast(rows["customer"], pa.int64()), pa.string())
+    users = files.strings(rows, "customer", path)
     rows = rows.drop_columns(["customer"]).append_column("user_id", users)
     return rows.take(
         pc.sort_indices(rows, [("time_ms", "ascending"), ("invoice", "ascending"), ("item_id", "ascending")])

@@ -17,14 +17,6 @@ Place = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Behind:
-    """Records that were produced and that a sink does not hold yet."""
-
-    total: int
-    worst_partition: int
-
-
-@dataclass(frozen=True)
 class Flow:
     """What became of a topic's records in one lane, over all lives of the topic.
 
@@ -105,18 +97,18 @@ class Lanes:
             if p.incarnation == incarnations.get(p.topic)
         }
 
-    def behind(self) -> Behind:
-        """The slower lane's distance, over all partitions and in the worst of them."""
-        produced = self.produced()
-        lags = [
-            {place: max(0, high - done.get(place, 0)) for place, high in produced.items() if place[0] in topics}
-            for topics, done in ((LAKE_TOPICS, self.landed()), (FEATURE_TOPICS, self.applied()))
-        ]
-        return Behind(max(sum(lag.values()) for lag in lags), max(max(lag.values(), default=0) for lag in lags))
+    def waiting(self) -> dict[Place, int]:
+        """By partition, how many records were produced that the slower of its lanes does not hold yet."""
+        produced, landed, applied = self.produced(), self.landed(), self.applied()
+        waiting = {}
+        for place, high in produced.items():
+            sinks = (landed, applied) if place[0] in FEATURE_TOPICS else (landed,)
+            waiting[place] = max(0, *(high - done.get(place, 0) for done in sinks))
+        return waiting
 
     def drained(self) -> bool:
         """Whether both sinks hold everything that was produced."""
-        return self.behind().total == 0
+        return not any(self.waiting().values())
 
     def sinks_agree(self) -> bool:
         """Whether lake and online store have taken the same records of the topics' earlier lives.

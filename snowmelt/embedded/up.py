@@ -22,7 +22,7 @@ from snowmelt.embedded.home import Home
 from snowmelt.embedded.lanes import Lanes
 from snowmelt.embedded.learned import lacking
 from snowmelt.embedded.processes import StartError
-from snowmelt.embedded.sending import send
+from snowmelt.embedded.sending import refuse_unfit, send
 from snowmelt.embedded.stack import Stack, apply_features
 from snowmelt.lake import Lake
 from snowmelt.runtime.config import Settings
@@ -62,10 +62,11 @@ class Up:
         noted = self.home.data_set()
         path = self._chosen(noted, data_path)
         data = self._to_load(noted, path)
+        offset_ms = self.home.clock_offset_ms() or 0
         if data is not None and not noted:  # a clock that was set before anything was loaded is no data's clock
-            self.home.set_clock_offset_ms(Clock.ending_at(data.end_ms).offset_ms)
-        parts = partial(self.stack.start_parts, self.home.clock_offset_ms() or 0)
-        for step in (parts, self._create_lake, self._apply_features, self._mend, self.stack.start_services):
+            offset_ms = Clock.ending_at(data.end_ms).offset_ms
+        parts, admit = partial(self.stack.start_parts, offset_ms), partial(self._admit, data, offset_ms)
+        for step in (parts, self._create_lake, self._apply_features, admit, self._mend, self.stack.start_services):
             self.go_on()
             step()
         if data is not None:
@@ -136,6 +137,16 @@ class Up:
         apply_features(self.stack.environ, self._repo)
         mark.write_text(digest.hexdigest())
 
+    def _admit(self, data: DataSet | None, offset_ms: int) -> None:
+        """Takes the data set, and the clock with it.
+
+        Raises:
+            BadDataError: features or clock do not fit it; nothing is kept of it then.
+        """
+        if data is not None:
+            refuse_unfit(data, self.settings)
+            self.home.set_clock_offset_ms(offset_ms)
+
     def _mend(self) -> None:
         """After a kill -9 of everything, or with other features, the online state may differ: the lake is the truth."""
         lanes = Lanes(self.settings)
@@ -195,6 +206,8 @@ class Up:
         with self._reporter as reporter:
             loaded = send(data, self.settings, reporter.progress, self.until)
         self.home.set_data_set({**described, "finished": True, **asdict(loaded)})
+        for line in loaded.lines():
+            self._reporter.say(line)
 
     def until(self, holds: Callable[[], bool], timeout_s: float, otherwise: str) -> None:
         """Waits until something holds.

@@ -83,6 +83,31 @@ def test_a_file_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "r.csv")
 
 
+SOLD = "1,85123A,HOLDER,1,12/1/2010 8:26,2.55,17850,France\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (f"2,22752,{'A ' * 256}BOX,1,12/1/2010 8:26,2,17850,France\n", "row 3: Description is 'A A"),
+        (f"2,22752,BOX,1,12/1/2010 8:26,2,17851,{'x' * 513}\n", "row 3: Country is 'xx"),
+        ("2,22752,BOX,2e9,12/1/2010 8:26,2,17850,France\n", "row 3: Quantity is 2000000000.0, must be"),
+        ("2,22752,BOX,1,12/1/2010 8:26,2,17850.5,France\n", "row 3: CustomerID is 17850.5, expected a whole number"),
+        (f"2,22752{'A' * 128},BOX,1,12/1/2010 8:26,2,17850,France\n", "row 3: StockCode is '22752AA"),
+        (
+            "1-22752,33333,BOX,1,12/1/2010 8:26,2,17850,France\n1,22752-33333,BOX,1,12/1/2010 8:26,2,17850,France\n",
+            "row 3: InvoiceNo-StockCode-CustomerID is '1-22752-33333-17850', as in row 4",
+        ),
+    ],
+)
+def test_what_breaks_a_rule_is_named_with_its_row(tmp_path: Path, row: str, expected: str) -> None:
+    cancelled = SOLD.replace("1,", "C1,", 1)
+    (tmp_path / "r.csv").write_text(HEADER + SOLD + cancelled + row)
+    with pytest.raises(BadDataError) as error:
+        load(tmp_path / "r.csv")
+    assert str(error.value).startswith(f"{tmp_path / 'r.csv'}: {expected}")
+
+
 @pytest.mark.parametrize(
     ("description", "noun"),
     [

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -99,17 +99,35 @@ class Producer:
         return future
 
     def post(
-        self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int, headers: Headers | None = None
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        timestamp_ms: int,
+        headers: Headers | None = None,
+        *,
+        delivered: Callable[[Delivery], None] | None = None,
     ) -> None:
         """Queues one record of a bulk load, waiting while the queue is full; ``flush`` tells of failures.
+
+        Args:
+            delivered: called with the record's place, on another thread, where that is of interest.
 
         Raises:
             SnowmeltError: UNAVAILABLE where the client refuses the record.
         """
+
+        def noted(error: KafkaError | None, message: Message) -> None:
+            partition, offset = message.partition(), message.offset()
+            if error is not None:
+                self._failures.append(error.str())
+            elif delivered is not None and partition is not None and offset is not None:
+                delivered(Delivery(topic, partition, offset))
+
         while True:
             try:
                 self._producer.produce(
-                    topic, value, key, on_delivery=self._noted, timestamp=timestamp_ms, headers=_listed(headers)
+                    topic, value, key, on_delivery=noted, timestamp=timestamp_ms, headers=_listed(headers)
                 )
             except BufferError:
                 self._producer.poll(0.05)
@@ -117,10 +135,6 @@ class Producer:
                 raise SnowmeltError(Reason.UNAVAILABLE, f"the producer cannot take the record: {error}") from error
             else:
                 return
-
-    def _noted(self, error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            self._failures.append(error.str())
 
     def __len__(self) -> int:
         """How many records wait for their acknowledgements."""

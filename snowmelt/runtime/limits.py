@@ -1,4 +1,4 @@
-"""The rules of the protos, held against whole columns: what protovalidate says of one event, said of many at once."""
+"""The rules of the protos, held against whole columns: what protovalidate says of one message, said of many at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from google.protobuf.descriptor import Descriptor
 
 from buf.validate import validate_pb2
-from services.ingest.batch import Mask
 from snowmelt.contracts.ids import ID, OPTIONAL_ID
+
+Mask = npt.NDArray[np.bool_]
 
 CONTROL_FREE = r"^[^\x00-\x1f\x7f]*$"
 
