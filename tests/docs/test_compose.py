@@ -143,10 +143,9 @@ def test_nothing_starts_before_what_it_needs() -> None:
     services = _services()
     stores = {name: {"condition": "service_healthy"} for name in ("kafka-1", "kafka-2", "kafka-3", "redis")}
     assert services["prepare"]["depends_on"] == stores
-    for name in ("ingest-lake", "ingest-features", "pod"):
-        assert services[name]["depends_on"] == {"prepare": {"condition": "service_completed_successfully"}}
+    assert services["pod"]["depends_on"] == {"prepare": {"condition": "service_completed_successfully"}}
     in_the_pod = {name for name, service in services.items() if service.get("network_mode") == "service:pod"}
-    assert in_the_pod == {"gateway", "retrieval", "ranker", "trainer", "cli"}
+    assert in_the_pod == {*PROCESSES, "cli"}
     assert all(services[name]["depends_on"] == ["pod"] for name in in_the_pod)
 
 
