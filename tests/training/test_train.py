@@ -8,12 +8,19 @@ import pytest
 
 from services.trainer.train import Trained, Training
 from snowmelt.contracts.clock import Clock
+from snowmelt.features.asof import AsOf
+from snowmelt.ranking.artefact import RankerArtefact
+from snowmelt.releases.layout import RANKER, RETRIEVAL
 from snowmelt.releases.store import ReleaseStore
+from snowmelt.retrieval import RetrievalTables
 from snowmelt.training.config import TrainingConfig
 from snowmelt.training.errors import BadDataError
 from snowmelt.training.model import Trainer
-from snowmelt.training.offline import offline_recommend
+from snowmelt.training.offline import offline_recommend, slate
+from snowmelt.training.offline_items import OfflineItems
 from snowmelt.training.past import Past
+from snowmelt.training.queries import Queries
+from snowmelt.training.ranking_set import Shop
 from snowmelt.training.windows import windows
 from tests.training.shop import CONFIG, Given, small_past
 
@@ -48,19 +55,37 @@ def test_the_same_past_gives_the_same_files(trained: tuple[Path, Trained], tmp_p
     assert first.origin.metrics == second.origin.metrics
 
 
-def test_offline_answers_leave_out_what_was_seen(trained: tuple[Path, Trained]) -> None:
+def test_offline_answers_are_the_best_of_what_may_be_shown(trained: tuple[Path, Trained]) -> None:
+    root, made = trained
+    past, folder = small_past(), root / made.release_id
+    shop = Shop(past, RetrievalTables.load(folder / RETRIEVAL), past.items(past.end_ms), 100)
+    users = sorted(set(past.events.users))[:20]
+    seen: dict[str, set[int]] = {user: set() for user in users}
+    for user, key in zip(past.events.users, past.events.item_keys.tolist(), strict=True):
+        if user in seen:
+            seen[user].add(key)
+    trees = RankerArtefact.load(folder / RANKER).trees
+    answers = offline_recommend(shop, trees, Queries.at(users, past.end_ms), 8, lambda _: None)
+    for user, answered in zip(users, answers, strict=True):
+        shown = answered.scores[answered.slate].tolist()
+        assert len(shown) == 8
+        assert shown == sorted(answered.scores.tolist(), reverse=True)[:8]
+        assert not seen[user] & set(answered.keys.tolist())
+        in_order = slate(shop.items, answered.pool, None, 8)
+        assert in_order.tolist() == list(range(8))
+
+
+def test_a_slate_leaves_out_what_was_seen_or_withdrawn_since_it_was_retrieved(trained: tuple[Path, Trained]) -> None:
     root, made = trained
     past = small_past()
-    users = sorted(set(past.events.users))[:20]
-    slates = offline_recommend(past, root / made.release_id, users, past.end_ms, k=8, candidates=100)
-    seen: dict[str, set[str]] = {user: set() for user in users}
-    for user, item in zip(past.events.users, past.events.items, strict=True):
-        if user in seen:
-            seen[user].add(item)
-    for user, slate in zip(users, slates, strict=True):
-        assert len(slate.item_ids) == 8
-        assert not seen[user] & set(slate.item_ids)
-        assert list(slate.scores) == sorted(slate.scores, reverse=True)
+    shop = Shop(past, RetrievalTables.load(root / made.release_id / RETRIEVAL), past.items(past.end_ms), 100)
+    (pool,) = shop.pools(Queries.at(["nobody"], past.end_ms), lambda _: None)
+    best = pool.candidates.keys[:2]
+    state = replace(pool.state, seen_keys=best[:1])
+    columns = shop.items.columns()
+    withdrawn = columns.withdrawn | (columns.keys == best[1])
+    items = OfflineItems(replace(columns, withdrawn=withdrawn), AsOf(past.views.views["item_stats"], past.events), ())
+    assert slate(items, replace(pool, state=state), None, 3).tolist() == [2, 3, 4]
 
 
 def test_nothing_of_the_future_reaches_the_features_of_a_label() -> None:
