@@ -1,5 +1,7 @@
 """One training end to end: publishes and activates, is deterministic, refuses what it must, and leaks nothing."""
 
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import pytest
 from services.trainer.train import Trained, Training
 from snowmelt.contracts.clock import Clock
 from snowmelt.features.asof import AsOf
+from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.artefact import RankerArtefact
+from snowmelt.ranking.schema import RankingSchema
 from snowmelt.releases.layout import RANKER, RETRIEVAL
 from snowmelt.releases.store import ReleaseStore
 from snowmelt.retrieval import RetrievalTables
@@ -121,14 +125,59 @@ def test_a_release_that_is_worse_than_popularity_is_published_and_not_activated(
     store.verify(made.release_id)
 
 
-def test_the_next_release_is_compared_with_the_active_one_on_what_is_newer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("same_features", [True, False])
+def test_the_next_release_is_compared_with_the_active_one_on_what_is_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same_features: bool
+) -> None:
     past = small_past()
     middle = int(np.quantile(past.events.times_ms, 0.85))
     old = replace(past, events=past.events.take(past.events.times_ms < middle))
-    first = run(tmp_path, old)
+    with monkeypatch.context() as then:
+        if not same_features:
+            fewer_features(then, tmp_path)
+        first = run(tmp_path, old)
     assert first.activated
     second = run(tmp_path, past)
     assert "active" in second.verdict.differences
+    assert ["kept nothing out" in note for note in second.verdict.notes] == ([] if same_features else [True])
+
+
+def fewer_features(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    """The first of the statistics of items is not there."""
+    of = RankingSchema.of
+
+    def without_one(views: CompiledViews, sources: Sequence[str]) -> RankingSchema:
+        whole = of(views, sources)
+        return replace(whole, statistics=whole.statistics[1:])
+
+    monkeypatch.setattr(RankingSchema, "of", without_one)
+
+
+def damaged(_: pytest.MonkeyPatch, release: Path) -> None:
+    """A file of the active release is not what its manifest says."""
+    with (release / RANKER / "model.txt").open("a") as model:
+        model.write("more")
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [(fewer_features, "it reads features that are not made any more: item."), (damaged, "it is damaged: ")],
+)
+def test_an_active_release_that_cannot_answer_keeps_nothing_out_and_it_is_said(
+    trained: tuple[Path, Trained],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: Callable[[pytest.MonkeyPatch, Path], None],
+    said: str,
+) -> None:
+    root, active = trained
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    meanwhile(monkeypatch, tmp_path / active.release_id)
+    made = run(tmp_path, small_past(), replace(CONFIG, max_queries=80, max_test_queries=40))
+    assert made.activated, made.verdict.reasons
+    assert set(made.verdict.differences) == {"popularity_7d", "popularity_28d"}
+    assert made.verdict.notes[0].startswith("compared with popularity only")
+    assert said in made.verdict.notes[0]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 30])
