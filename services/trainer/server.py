@@ -68,6 +68,7 @@ def report(trained: Trained) -> dict[str, object]:
         "release_id": trained.release_id,
         "activated": trained.activated,
         "reasons": list(trained.verdict.reasons),
+        "notes": list(trained.verdict.notes),
         "differences": {rival: found.as_dict() for rival, found in trained.verdict.differences.items()},
         "metrics": {name: round(value, 6) for name, value in trained.metrics.items()},
         "lake_versions": trained.lake_versions,
@@ -123,7 +124,7 @@ def _try(settings: TrainerSettings, stop: threading.Event) -> None:
         _LOG.warning("no release was made: %s", error)
         return
     outcome = "activated" if trained.activated else f"not activated: {'; '.join(trained.verdict.reasons)}"
-    _LOG.info("release %s was published and %s", trained.release_id, outcome)
+    _LOG.info("release %s was published and %s", trained.release_id, "; ".join((outcome, *trained.verdict.notes)))
 
 
 @contextmanager

@@ -8,12 +8,11 @@ import numpy as np
 from services.trainer.ports import History, Releases
 from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import SnowmeltError
-from snowmelt.evaluation.gate import ACTIVE, Verdict, decide
+from snowmelt.evaluation.gate import ACTIVE, Incumbent, Verdict, decide
 from snowmelt.evaluation.global_time_split import OURS, Split, judge
 from snowmelt.evaluation.metrics import Rankings
-from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.artefact import RankerArtefact
-from snowmelt.ranking.trees import Trees
+from snowmelt.ranking.trees import Matrix, Trees
 from snowmelt.releases.layout import RANKER, RETRIEVAL
 from snowmelt.releases.manifest import Origin
 from snowmelt.releases.opened import check_views
@@ -23,6 +22,7 @@ from snowmelt.training.config import TrainingConfig
 from snowmelt.training.errors import BadDataError
 from snowmelt.training.interactions import Interactions
 from snowmelt.training.model import Model, Progress, Trainer
+from snowmelt.training.offline import Scores
 from snowmelt.training.ranking_set import RankingSet, Shop, joined
 from snowmelt.training.windows import Windows, windows
 
@@ -42,12 +42,23 @@ class Trained:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Ours against popularity, ours against the active release, and what else may be learned from the test."""
+    """Ours against popularity, the active release, and what else may be learned from the test."""
 
     split: Split
-    active: Split | None
-    recorded: float | None
+    active: Incumbent | None
     learned: RankingSet
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The active release's trees, and the places of the columns that they read among those that are made now."""
+
+    trees: Trees
+    columns: np.ndarray
+
+    def score(self, matrix: Matrix) -> Scores:
+        """float32[n], greater is better, of float32[n, F]."""
+        return self.trees.score(np.ascontiguousarray(matrix[:, self.columns]))
 
 
 class Training:
@@ -79,7 +90,7 @@ class Training:
             first = learned.train(self._config.trees)
         with timed("trainer.judge"):
             judged = self._judge(trainer, cut, touches, first, before.release_id)
-            verdict = decide(judged.split, judged.active, judged.recorded)
+            verdict = decide(judged.split, judged.active)
         with timed("trainer.finish"):
             model = self._model(trainer, past.end_ms, joined([learned, judged.learned]))
         metrics = judged.split.figures() | {DATA_END: float(past.end_ms)}
@@ -122,32 +133,41 @@ class Training:
         counting = trainer.counting("test", len(queries))
         split = judge(shop, trees, queries, touches, counting, collector=collector)
         learned = collector.finish()
-        known = self._active(active_id, shop, trainer.past.views) if active_id else None
-        if known is None:
-            return _Judged(split, None, None, learned)
-        tables, artefact, figures = known
-        newer = np.flatnonzero(queries.as_of_ms >= figures.get(DATA_END, np.inf))
-        if len(newer) < self._config.min_test_queries:
-            return _Judged(split, None, figures.get(f"ndcg_at_10.{OURS}"), learned)
-        fresh = queries.take(newer)
-        its_shop = trainer.shop(cut.test_ms, cut.end_ms, tables)
-        its_split = judge(its_shop, artefact.trees, fresh, touches, trainer.counting("active release", len(fresh)))
-        both = {OURS: _taken(split.answers[OURS], newer), ACTIVE: its_split.answers[OURS]}
-        return _Judged(split, Split(fresh, both, split.items), None, learned)
+        if active_id is None:
+            return _Judged(split, None, learned)
+        return _Judged(split, self._incumbent(active_id, trainer, shop, split, touches), learned)
 
-    def _active(
-        self, release_id: str, shop: Shop, views: CompiledViews
-    ) -> tuple[RetrievalTables, RankerArtefact, dict[str, float]] | None:
-        """The active release; None where it is damaged or of other features, so that nothing could serve it."""
+    def _incumbent(
+        self, release_id: str, trainer: Trainer, shop: Shop, split: Split, touches: Interactions
+    ) -> Incumbent:
+        """The active release, asked those of the same queries that are newer than all it knows, where it can be."""
         try:
             manifest = self._releases.verify(release_id)
-            check_views(manifest, views)
             folder = self._releases.path(release_id)
-            artefact = RankerArtefact.load(folder / RANKER)
-            shop.assembler.features.require(artefact.features.hash)
-            return RetrievalTables.load(folder / RETRIEVAL), artefact, dict(manifest.origin.metrics)
-        except SnowmeltError:
-            return None
+            artefact, tables = RankerArtefact.load(folder / RANKER), RetrievalTables.load(folder / RETRIEVAL)
+        except SnowmeltError as error:
+            return Incumbent(unservable=f"it is damaged: {error.detail}")
+        figures = manifest.origin.metrics
+        recorded = figures.get(f"ndcg_at_10.{OURS}")
+        try:
+            check_views(manifest, trainer.past.views)
+        except SnowmeltError as error:
+            return Incumbent(None, recorded, error.detail)
+        made = {name: column for column, name in enumerate(shop.assembler.features)}
+        gone = ", ".join(name for name in artefact.features if name not in made)
+        if gone:
+            return Incumbent(None, recorded, f"it reads features that are not made any more: {gone}")
+        same = artefact.features == shop.assembler.features
+        unservable = "" if same else "it was trained on another feature list, which no service loads any more"
+        newer = np.flatnonzero(split.queries.as_of_ms >= figures.get(DATA_END, np.inf))
+        if len(newer) < self._config.min_test_queries:
+            return Incumbent(None, recorded, unservable)
+        opened = _Opened(artefact.trees, np.array([made[name] for name in artefact.features]))
+        fresh = split.queries.take(newer)
+        counting = trainer.counting("active release", len(fresh))
+        its = judge(shop.with_tables(tables), opened, fresh, touches, counting)
+        both = {OURS: _taken(split.answers[OURS], newer), ACTIVE: its.answers[OURS]}
+        return Incumbent(Split(fresh, both, split.items), recorded, unservable)
 
 
 def _taken(answers: Rankings, rows: np.ndarray) -> Rankings:

@@ -68,8 +68,8 @@ def said_of(trained: dict[str, Any]) -> Iterable[str]:
     """What a person should know of a training."""
     metrics = trained["metrics"]
     yield f"release {trained['release_id']}: " + ("activated" if trained["activated"] else "published, not activated")
-    for reason in trained["reasons"]:
-        yield f"  {reason}"
+    for said in (*trained["reasons"], *trained["notes"]):
+        yield f"  {said}"
     yield f"  on {metrics['queries']:.0f} queries of {metrics['users']:.0f} users, newer than what it had learned from:"
     for method in ("release", "popularity_7d", "popularity_28d"):
         mean, low, high = (metrics[f"ndcg_at_10.{method}{end}"] for end in ("", ".low", ".high"))

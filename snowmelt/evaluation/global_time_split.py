@@ -11,8 +11,8 @@ from snowmelt.contracts.ids import Keys
 from snowmelt.evaluation import metrics, popularity
 from snowmelt.evaluation.bootstrap import Interval, interval, paired
 from snowmelt.evaluation.metrics import Rankings, rankings
-from snowmelt.ranking.trees import Trees
 from snowmelt.training.interactions import Interactions
+from snowmelt.training.offline import Scorer, offline_recommend
 from snowmelt.training.queries import Queries
 from snowmelt.training.ranking_set import Collector, Shop
 
@@ -61,7 +61,7 @@ OURS = "release"
 
 def judge(
     shop: Shop,
-    trees: Trees,
+    scorer: Scorer,
     queries: Queries,
     touches: Interactions,
     done: Callable[[int], None],
@@ -70,16 +70,16 @@ def judge(
 ) -> Split:
     """Asks a shop and its trees the queries; the baselines count the choices up to each query's instant.
 
-    ``collector`` gets each pool, so that the final trees may learn from the test too.
+    What is judged is the slate that the services would answer. ``collector`` gets each pool, so that the
+    final trees may learn from the test too.
     """
     seen: list[Keys] = []
     lists: list[Keys] = []
-    for pool in shop.pools(queries, done):
-        order = np.argsort(-trees.score(pool.matrix), kind="stable")[:PLACES]
-        lists.append(pool.candidates.keys[order])
-        seen.append(pool.state.seen_keys)
+    for answered in offline_recommend(shop, scorer, queries, PLACES, done):
+        lists.append(answered.keys)
+        seen.append(answered.pool.state.seen_keys)
         if collector is not None:
-            collector.add(pool)
+            collector.add(answered.pool)
     answers = {OURS: rankings(lists, queries.truths, PLACES)}
     for days in BASELINE_DAYS:
         tops: list[Keys] = []

@@ -2,7 +2,8 @@
 
 For each test month everything before its start is known and nothing within it is learned. Users who bought before are
 asked once, at the start; items that they bought before are out of candidates and truth; items first sold within the
-month are candidates through their text. The trees learn from the three months before, each asked in the same way.
+month are candidates through their text. The trees learn from the three months before, each asked in the same way, with
+the trainer's own configuration; what is ranked is the slate that serving would show.
 """
 
 from collections.abc import Callable
@@ -13,10 +14,13 @@ import numpy.typing as npt
 
 from snowmelt.contracts.clock import DAY_MS
 from snowmelt.contracts.ids import Keys
+from snowmelt.contracts.items import ItemSource
 from snowmelt.evaluation import popularity
 from snowmelt.evaluation.metrics import Rankings, rankings
-from snowmelt.ranking.trees import TreeParams, Trees
+from snowmelt.ranking.trees import Trees
+from snowmelt.training.config import TrainingConfig
 from snowmelt.training.interactions import Interactions
+from snowmelt.training.offline import Answered, offline_recommend, slate
 from snowmelt.training.past import Past
 from snowmelt.training.queries import Queries, over_window
 from snowmelt.training.ranking_set import Collector, RankingSet, Shop, joined
@@ -25,13 +29,13 @@ from snowmelt.training.vectors import build_tables
 TEST_MONTHS = ("2011-09", "2011-10", "2011-11")
 VALIDATION_MONTHS = ("2011-06", "2011-07", "2011-08")
 LEARNED_MONTHS = 3
-CANDIDATES = 500
-NEGATIVES = 200
 PLACES = 20
 BASELINES: dict[str, int | None] = {"popularity, all time": None, "popularity, 28 days": 28, "popularity, 7 days": 7}
 FIRST_BASELINE, FIRST_DAYS = "first purchases, 7 days", 7
 """Stronger than what the protocol asks for: counts only purchases of what was new to the buyer."""
-OURS = "snowmelt"
+OURS, RETRIEVAL = "snowmelt", "retrieval order"
+PRODUCT = TrainingConfig()
+"""How the trainer trains."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -53,11 +57,20 @@ class Month:
 
 
 def run(
-    past: Past, touches: Interactions, purchases: Interactions, months: tuple[str, ...], progress: Progress
+    past: Past,
+    touches: Interactions,
+    purchases: Interactions,
+    months: tuple[str, ...],
+    progress: Progress,
+    *,
+    config: TrainingConfig = PRODUCT,
 ) -> list[Month]:
     """The test months in order; their lists hold ours, each source alone, retrieval's order, the baselines.
 
-    ``touches`` are first purchases of an item by a user, ``purchases`` all of them.
+    Args:
+        touches: first purchases of an item by a user.
+        purchases: all of them.
+        config: candidates, negatives and trees are as it says; what is measured is the product with the default.
     """
     first = np.datetime64(months[0], "M") - LEARNED_MONTHS
     names = [str(m) for m in np.arange(first, np.datetime64(months[-1], "M") + 1)]
@@ -66,8 +79,8 @@ def run(
         progress("retail-month", place, len(names))
         trees = None
         if name in months:
-            trees = joined([month.learned for month in made[-LEARNED_MONTHS:]]).train(TreeParams())
-        made.append(_month(past, touches, purchases, name, trees))
+            trees = joined([month.learned for month in made[-LEARNED_MONTHS:]]).train(config.trees)
+        made.append(_month(past, touches, purchases, name, trees=trees, config=config))
     progress("retail-month", len(names), len(names))
     return [month for month in made if month.name in months]
 
@@ -76,29 +89,33 @@ def _start_ms(month: np.datetime64) -> int:
     return int(month.astype("datetime64[ms]").astype(np.int64))
 
 
-def _month(past: Past, touches: Interactions, purchases: Interactions, name: str, trees: Trees | None) -> Month:
+def _month(
+    past: Past,
+    touches: Interactions,
+    purchases: Interactions,
+    name: str,
+    *,
+    trees: Trees | None,
+    config: TrainingConfig,
+) -> Month:
     start, end = (_start_ms(np.datetime64(name, "M") + ahead) for ahead in (0, 1))
     items = past.items(start, end, announced=True)
     before = touches.between(0, start)
-    shop = Shop(
-        past, build_tables(past.events.take(past.events.times_ms < start), items.columns(), start), items, CANDIDATES
-    )
+    tables = build_tables(past.events.take(past.events.times_ms < start), items.columns(), start)
+    shop = Shop(past, tables, items, config.candidates)
     queries = over_window(touches, start, end)
     bought = before.by_user()
     owned = [bought[user] for user in queries.users.tolist()]
-    collector = Collector(shop.assembler.features.names, NEGATIVES, seed=start // 1000)
+    collector = Collector(shop.assembler.features.names, config.negatives, seed=start // 1000)
     lists: dict[str, list[Keys]] = {}
-    for pool in shop.pools(queries, lambda _: None):
-        collector.add(pool)
-        if trees is None:
-            continue
-        found = pool.candidates
-        orders = {"retrieval order": np.arange(len(found)), OURS: np.argsort(-trees.score(pool.matrix), kind="stable")}
-        for column, source in enumerate(found.sources):
-            proposed = np.flatnonzero(found.ranks[:, column])
-            orders[f"source {source}"] = proposed[np.argsort(found.ranks[proposed, column], kind="stable")]
-        for method, order in orders.items():
-            lists.setdefault(method, []).append(found.keys[order[:PLACES]])
+    if trees is None:
+        for pool in shop.pools(queries, lambda _: None):
+            collector.add(pool)
+    else:
+        for answered in offline_recommend(shop, trees, queries, PLACES, lambda _: None):
+            collector.add(answered.pool)
+            for method, found in _orders(items, answered).items():
+                lists.setdefault(method, []).append(found)
     counted = {method: (purchases, days) for method, days in BASELINES.items()} | {
         FIRST_BASELINE: (touches, FIRST_DAYS)
     }
@@ -108,3 +125,14 @@ def _month(past: Past, touches: Interactions, purchases: Interactions, name: str
     new = np.setdiff1d(touches.between(start, end).keys, before.keys)
     history = np.array([len(own) for own in owned], np.int64)
     return Month(name, queries, history, new, collector.finish(), lists)
+
+
+def _orders(items: ItemSource, answered: Answered) -> dict[str, Keys]:
+    """What is shown with the ranker, without it, and what each source alone would propose."""
+    pool, found = answered.pool, answered.pool.candidates
+    orders = {OURS: answered.keys, RETRIEVAL: found.keys[slate(items, pool, None, PLACES)]}
+    for column, source in enumerate(found.sources):
+        proposed = np.flatnonzero(found.ranks[:, column])
+        best = proposed[np.argsort(found.ranks[proposed, column], kind="stable")]
+        orders[f"source {source}"] = found.keys[best[:PLACES]]
+    return orders

@@ -1,53 +1,67 @@
-"""What the gateway would answer, without any door: the same retrieval, ranking and blending over a past."""
+"""What serving would answer, without any door: the same retrieval, features, trees and blending over a past.
 
-from collections.abc import Sequence
+Judge, protocols and the comparison with the running services all ask here, so that what is measured is what is served.
+"""
+
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from snowmelt.blending import Content, Rules, blend
-from snowmelt.ranking.artefact import RankerArtefact
-from snowmelt.ranking.ranker import Ranker
-from snowmelt.releases.layout import RANKER, RETRIEVAL
-from snowmelt.releases.opened import assembler
-from snowmelt.retrieval import RetrievalQuery, RetrievalTables, Retriever
-from snowmelt.training.past import Past
+from snowmelt.contracts.ids import Keys
+from snowmelt.contracts.items import ItemSource
+from snowmelt.ranking.trees import Matrix
+from snowmelt.training.queries import Queries
+from snowmelt.training.ranking_set import Pool, Shop
+
+Scores = npt.NDArray[np.float32]
+
+
+class Scorer(Protocol):
+    """What scores candidates; Trees is one."""
+
+    def score(self, matrix: Matrix) -> Scores:
+        """float32[n] of float32[n, F], greater is better."""
 
 
 @dataclass(frozen=True)
 class Answered:
-    """One slate: ids and scores of its items, best first."""
+    """One query's answer.
 
-    item_ids: tuple[str, ...]
-    scores: tuple[float, ...]
+    Attributes:
+        scores: float32[n], of the pool's candidates.
+        slate: int64[<= k], rows of the candidates that are shown, in order.
+    """
+
+    pool: Pool
+    scores: Scores
+    slate: npt.NDArray[np.int64]
+
+    @property
+    def keys(self) -> Keys:
+        """uint64[<= k]: the items shown, in order."""
+        return self.pool.candidates.keys[self.slate]
 
 
 def offline_recommend(
-    past: Past, release: Path, entities: Sequence[str], as_of_ms: int, *, k: int = 10, candidates: int = 500
-) -> list[Answered]:
-    """The slates of users at one instant from a verified release's folder; equal to the gateway's at that instant.
+    shop: Shop, scorer: Scorer, queries: Queries, k: int, done: Callable[[int], None]
+) -> Iterator[Answered]:
+    """The answer to each query in turn; ``done`` is told how many are made.
 
-    Raises:
-        SnowmeltError: RELEASE_INVALID, FEATURES_MISMATCH.
+    Candidates, scores and order are what the services answer at the query's instant to a request that excludes
+    nothing, where the shop holds their release over the items as they were then.
     """
-    items = past.items(as_of_ms)
-    retriever = Retriever(RetrievalTables.load(release / RETRIEVAL), items)
-    artefact = RankerArtefact.load(release / RANKER)
-    ranker = Ranker(artefact.trees, artefact.features, assembler(past.views, items, retriever))
-    columns = items.columns()
-    slates = []
-    for state in past.states(entities, np.full(len(entities), as_of_ms)):
-        query = RetrievalQuery(state, max(candidates, k), as_of_ms, tenant=past.tenant)
-        found, _ = retriever.retrieve(query)
-        scores = ranker.rank(state, found, as_of_ms).scores
-        content = Content.of(items, found.keys)
-        places = blend(found, scores, k, content=content, as_of_ms=as_of_ms, rules=Rules(state.seen_keys))
-        rows = items.rows(found.keys)
-        slates.append(
-            Answered(
-                tuple(columns.ids[rows[place.row]] for place in places),
-                tuple(float(scores[place.row]) for place in places),
-            )
-        )
-    return slates
+    for pool in shop.pools(queries, done):
+        scores = scorer.score(pool.matrix)
+        yield Answered(pool, scores, slate(shop.items, pool, scores, k))
+
+
+def slate(items: ItemSource, pool: Pool, scores: Scores | None, k: int) -> npt.NDArray[np.int64]:
+    """int64[<= k]: the rows that the gateway would show; without scores in retrieval's order, as without a ranker."""
+    content = Content.of(items, pool.candidates.keys)
+    rules = Rules(pool.state.seen_keys)
+    places = blend(pool.candidates, scores, k, content=content, as_of_ms=pool.as_of_ms, rules=rules)
+    return np.array([place.row for place in places], np.int64)

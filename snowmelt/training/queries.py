@@ -1,5 +1,6 @@
 """Questions whose answers are known: a user at an instant, and what the user went on to choose."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ class Queries:
     Attributes:
         users: int64[q], codes of users.
         as_of_ms: int64[q], the instant that everything is read at.
-        truths: q times uint64[m >= 1], the items chosen afterwards, by rising key.
+        truths: q times uint64[m], the items chosen afterwards, by rising key; none only where nobody judges.
         user_names: each code's entity.
     """
 
@@ -25,6 +26,12 @@ class Queries:
     as_of_ms: Times
     truths: list[Keys]
     user_names: tuple[str, ...]
+
+    @classmethod
+    def at(cls, entities: Sequence[str], as_of_ms: int) -> "Queries":
+        """One question a user at one instant, the answers not known."""
+        nothing = [np.empty(0, np.uint64)] * len(entities)
+        return cls(np.arange(len(entities)), np.full(len(entities), as_of_ms), nothing, tuple(entities))
 
     def __len__(self) -> int:
         return len(self.users)

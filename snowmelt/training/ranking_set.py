@@ -7,26 +7,23 @@ import numpy as np
 import numpy.typing as npt
 
 from snowmelt.contracts.candidates import Candidates
-from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.user_state import UserState
 from snowmelt.ranking.assemble import FeatureAssembler
 from snowmelt.ranking.trees import Matrix, TreeParams, Trees
 from snowmelt.releases.opened import assembler
-from snowmelt.retrieval import RetrievalConfig, RetrievalQuery, RetrievalTables, Retriever
+from snowmelt.retrieval import RetrievalQuery, RetrievalTables, Retriever
 from snowmelt.training.errors import BadDataError
 from snowmelt.training.offline_items import OfflineItems
 from snowmelt.training.past import Past
 from snowmelt.training.queries import Queries
 
-COUNTS_TILE_MS = HOUR_MS
-"""Popularity of the whole catalogue is finished once an hour of the past, not every ten seconds."""
-
 
 @dataclass(frozen=True)
 class Pool:
-    """One query's user and candidates: their features float32[n, F] and which of them were chosen, bool[n]."""
+    """One query's user, instant and candidates: their features float32[n, F] and which of them were chosen, bool[n]."""
 
     state: UserState
+    as_of_ms: int
     candidates: Candidates
     matrix: Matrix
     chosen: npt.NDArray[np.bool_]
@@ -57,9 +54,12 @@ class Shop:
 
     def __init__(self, past: Past, tables: RetrievalTables, items: OfflineItems, limit: int) -> None:
         self._past, self._limit, self.items = past, limit, items
-        config = RetrievalConfig(popularity_tile_ms=COUNTS_TILE_MS)
-        self.retriever = Retriever(tables, items, config)
+        self.retriever = Retriever(tables, items)
         self.assembler: FeatureAssembler = assembler(past.views, items, self.retriever)
+
+    def with_tables(self, tables: RetrievalTables) -> "Shop":
+        """The same past and items served by another release's tables."""
+        return Shop(self._past, tables, self.items, self._limit)
 
     def pools(self, queries: Queries, done: Callable[[int], None]) -> Iterator[Pool]:
         """The candidates of each query in turn; ``done`` is told how many are made."""
@@ -70,7 +70,7 @@ class Shop:
             query = RetrievalQuery(state, self._limit, as_of_ms, tenant=self._past.tenant)
             candidates, _ = self.retriever.retrieve(query)
             matrix = self.assembler.assemble(state, candidates, as_of_ms)
-            yield Pool(state, candidates, matrix, np.isin(candidates.keys, truth))
+            yield Pool(state, as_of_ms, candidates, matrix, np.isin(candidates.keys, truth))
             done(place)
 
 

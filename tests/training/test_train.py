@@ -1,5 +1,7 @@
 """One training end to end: publishes and activates, is deterministic, refuses what it must, and leaks nothing."""
 
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +11,21 @@ from prometheus_client import REGISTRY
 
 from services.trainer.train import Trained, Training
 from snowmelt.contracts.clock import Clock
+from snowmelt.features.asof import AsOf
+from snowmelt.features.views import CompiledViews
+from snowmelt.ranking.artefact import RankerArtefact
+from snowmelt.ranking.schema import RankingSchema
+from snowmelt.releases.layout import RANKER, RETRIEVAL
 from snowmelt.releases.store import ReleaseStore
+from snowmelt.retrieval import RetrievalTables
 from snowmelt.training.config import TrainingConfig
 from snowmelt.training.errors import BadDataError
 from snowmelt.training.model import Trainer
-from snowmelt.training.offline import offline_recommend
+from snowmelt.training.offline import offline_recommend, slate
+from snowmelt.training.offline_items import OfflineItems
 from snowmelt.training.past import Past
+from snowmelt.training.queries import Queries
+from snowmelt.training.ranking_set import Shop
 from snowmelt.training.windows import windows
 from tests.training.shop import CONFIG, Given, small_past
 
@@ -54,19 +65,37 @@ def test_the_same_past_gives_the_same_files(trained: tuple[Path, Trained], tmp_p
     assert first.origin.metrics == second.origin.metrics
 
 
-def test_offline_answers_leave_out_what_was_seen(trained: tuple[Path, Trained]) -> None:
+def test_offline_answers_are_the_best_of_what_may_be_shown(trained: tuple[Path, Trained]) -> None:
+    root, made = trained
+    past, folder = small_past(), root / made.release_id
+    shop = Shop(past, RetrievalTables.load(folder / RETRIEVAL), past.items(past.end_ms), 100)
+    users = sorted(set(past.events.users))[:20]
+    seen: dict[str, set[int]] = {user: set() for user in users}
+    for user, key in zip(past.events.users, past.events.item_keys.tolist(), strict=True):
+        if user in seen:
+            seen[user].add(key)
+    trees = RankerArtefact.load(folder / RANKER).trees
+    answers = offline_recommend(shop, trees, Queries.at(users, past.end_ms), 8, lambda _: None)
+    for user, answered in zip(users, answers, strict=True):
+        shown = answered.scores[answered.slate].tolist()
+        assert len(shown) == 8
+        assert shown == sorted(answered.scores.tolist(), reverse=True)[:8]
+        assert not seen[user] & set(answered.keys.tolist())
+        in_order = slate(shop.items, answered.pool, None, 8)
+        assert in_order.tolist() == list(range(8))
+
+
+def test_a_slate_leaves_out_what_was_seen_or_withdrawn_since_it_was_retrieved(trained: tuple[Path, Trained]) -> None:
     root, made = trained
     past = small_past()
-    users = sorted(set(past.events.users))[:20]
-    slates = offline_recommend(past, root / made.release_id, users, past.end_ms, k=8, candidates=100)
-    seen: dict[str, set[str]] = {user: set() for user in users}
-    for user, item in zip(past.events.users, past.events.items, strict=True):
-        if user in seen:
-            seen[user].add(item)
-    for user, slate in zip(users, slates, strict=True):
-        assert len(slate.item_ids) == 8
-        assert not seen[user] & set(slate.item_ids)
-        assert list(slate.scores) == sorted(slate.scores, reverse=True)
+    shop = Shop(past, RetrievalTables.load(root / made.release_id / RETRIEVAL), past.items(past.end_ms), 100)
+    (pool,) = shop.pools(Queries.at(["nobody"], past.end_ms), lambda _: None)
+    best = pool.candidates.keys[:2]
+    state = replace(pool.state, seen_keys=best[:1])
+    columns = shop.items.columns()
+    withdrawn = columns.withdrawn | (columns.keys == best[1])
+    items = OfflineItems(replace(columns, withdrawn=withdrawn), AsOf(past.views.views["item_stats"], past.events), ())
+    assert slate(items, replace(pool, state=state), None, 3).tolist() == [2, 3, 4]
 
 
 def test_nothing_of_the_future_reaches_the_features_of_a_label() -> None:
@@ -102,14 +131,59 @@ def test_a_release_that_is_worse_than_popularity_is_published_and_not_activated(
     store.verify(made.release_id)
 
 
-def test_the_next_release_is_compared_with_the_active_one_on_what_is_newer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("same_features", [True, False])
+def test_the_next_release_is_compared_with_the_active_one_on_what_is_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same_features: bool
+) -> None:
     past = small_past()
     middle = int(np.quantile(past.events.times_ms, 0.85))
     old = replace(past, events=past.events.take(past.events.times_ms < middle))
-    first = run(tmp_path, old)
+    with monkeypatch.context() as then:
+        if not same_features:
+            fewer_features(then, tmp_path)
+        first = run(tmp_path, old)
     assert first.activated
     second = run(tmp_path, past)
     assert "active" in second.verdict.differences
+    assert ["kept nothing out" in note for note in second.verdict.notes] == ([] if same_features else [True])
+
+
+def fewer_features(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    """The first of the statistics of items is not there."""
+    of = RankingSchema.of
+
+    def without_one(views: CompiledViews, sources: Sequence[str]) -> RankingSchema:
+        whole = of(views, sources)
+        return replace(whole, statistics=whole.statistics[1:])
+
+    monkeypatch.setattr(RankingSchema, "of", without_one)
+
+
+def damaged(_: pytest.MonkeyPatch, release: Path) -> None:
+    """A file of the active release is not what its manifest says."""
+    with (release / RANKER / "model.txt").open("a") as model:
+        model.write("more")
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [(fewer_features, "it reads features that are not made any more: item."), (damaged, "it is damaged: ")],
+)
+def test_an_active_release_that_cannot_answer_keeps_nothing_out_and_it_is_said(
+    trained: tuple[Path, Trained],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    meanwhile: Callable[[pytest.MonkeyPatch, Path], None],
+    said: str,
+) -> None:
+    root, active = trained
+    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
+    meanwhile(monkeypatch, tmp_path / active.release_id)
+    made = run(tmp_path, small_past(), replace(CONFIG, max_queries=80, max_test_queries=40))
+    assert made.activated, made.verdict.reasons
+    assert set(made.verdict.differences) == {"popularity_7d", "popularity_28d"}
+    assert made.verdict.notes[0].startswith("compared with popularity only")
+    assert said in made.verdict.notes[0]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 30])
