@@ -1,11 +1,13 @@
 """What a start decides: which data and clock, whether the online state and the release fit, whom it answers first."""
 
 import io
+import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -38,7 +40,7 @@ from tests.fixtures.views import EVENT_TYPES
 
 REPO = Path(__file__).parents[2] / "feature_repo"
 NOW_MS = 1_700_000_000_000
-OURS = ranking_schema(default_views()).features.hash
+OURS, MEANING = ranking_schema(default_views()).features.hash, default_views().values_hash
 
 
 @pytest.fixture
@@ -187,9 +189,9 @@ def test_a_feature_that_was_added_while_it_was_stopped_gets_its_state_at_the_nex
     store.close()
 
 
-def publish(up: Up, feature_list_hash: str, *, activate: bool) -> str:
+def publish(up: Up, feature_list_hash: str, *, activate: bool, views_hash: str = MEANING) -> str:
     releases = ReleaseStore(up.settings.releases_url)
-    origin = Origin(NOW_MS, "default", {}, 0, feature_list_hash, "", "")
+    origin = Origin(NOW_MS, "default", {}, 0, feature_list_hash, views_hash, "")
     made = releases.publish(lambda folder: (folder / "model.txt").write_text("trees"), origin)
     if activate:
         releases.activate(made)
@@ -199,8 +201,9 @@ def publish(up: Up, feature_list_hash: str, *, activate: bool) -> str:
 def test_a_release_of_other_features_or_damaged_ranks_nothing(up: Up) -> None:
     found = lacking(up.settings)
     assert found == ("no release is active", POPULAR)
-    other = publish(up, "f" * 64, activate=True)
-    assert lacking(up.settings) == (f"release {other} was trained on other features than are made here", UNRANKED)
+    for names, meaning in (("f" * 64, MEANING), (OURS, "e" * 64)):
+        other = publish(up, names, activate=True, views_hash=meaning)
+        assert lacking(up.settings) == (f"release {other} was trained on other features than are made here", UNRANKED)
     ours = publish(up, OURS, activate=True)
     assert lacking(up.settings) is None
     (Path(up.settings.releases_url) / ours / "model.txt").write_text("other")
@@ -255,7 +258,10 @@ def test_a_verb_ends_when_the_start_is_given_up(up: Up) -> None:
     up._stop.set()
     with pytest.raises(Interrupted):
         up._verb("up", "--free-ports")
-    assert not (up.home.folder / "run.json").exists()
+    run = up.home.run()  # noted by this process: the verb, which would note itself, had no time to
+    assert run is not None
+    assert run.pid == os.getpid()
+    assert not psutil.pid_exists(run.children["up"])
 
 
 def test_the_clock_of_the_data_is_its_end(up: Up, offsets: list[int], tmp_path: Path) -> None:
