@@ -27,7 +27,7 @@ def setup(service: str, settings: Settings) -> None:
     """Installs the provider; spans leave by OTLP if OTEL_EXPORTER_OTLP_ENDPOINT is set and never hold up an answer.
 
     Raises:
-        ConfigError: OTEL_EXPORTER_OTLP_PROTOCOL asks for another protocol than grpc.
+        ConfigError: OTEL_EXPORTER_OTLP_PROTOCOL, or the one for traces alone, asks for another protocol than grpc.
     """
     if isinstance(trace.get_tracer_provider(), TracerProvider):
         return
@@ -42,13 +42,15 @@ def setup(service: str, settings: Settings) -> None:
 
 
 def _exporting() -> BatchSpanProcessor:
-    if os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc") != "grpc":
-        raise ConfigError("OTEL_EXPORTER_OTLP_PROTOCOL: only grpc is supported")
+    asked = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+    name = next((name for name in asked if os.environ.get(name)), "")
+    if name and os.environ[name] != "grpc":
+        raise ConfigError(f"{name}: only grpc is supported")
     from snowmelt.runtime.span_export import SpanExporter  # noqa: PLC0415 slow to import
 
     return BatchSpanProcessor(
         SpanExporter(timeout=None if "OTEL_EXPORTER_OTLP_TIMEOUT" in os.environ else EXPORT_TIMEOUT_S),
-        max_queue_size=QUEUE_SPANS,
+        max_queue_size=None if "OTEL_BSP_MAX_QUEUE_SIZE" in os.environ else QUEUE_SPANS,
         schedule_delay_millis=None if "OTEL_BSP_SCHEDULE_DELAY" in os.environ else EXPORT_DELAY_MS,
     )
 

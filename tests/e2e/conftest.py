@@ -60,10 +60,13 @@ class System:
                 return child.pid
         return 0
 
-    def verb(self, *words: str) -> dict[str, object]:
+    def printed(self, *words: str) -> str:
         done = self._run(words)
         assert done.returncode == 0, done.stdout + done.stderr
-        said: dict[str, object] = json.loads(done.stdout)
+        return done.stdout
+
+    def verb(self, *words: str) -> dict[str, object]:
+        said: dict[str, object] = json.loads(self.printed(*words))
         return said
 
     def status(self) -> dict[str, object]:

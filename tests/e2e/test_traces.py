@@ -62,4 +62,8 @@ def test_the_waterfall_is_printed(system: System) -> None:
     expect(system, trace_id, ANSWER)
     spans = system.verb("trace", trace_id, "--json")
     assert isinstance(spans, list)
-    assert {span["service"] for span in spans} >= {"gateway", "retrieval", "ranker"}
+    head, *lines = system.printed("trace", trace_id).rstrip().split("\n")
+    assert head.startswith(f"trace {trace_id}  {len(spans)} spans")
+    assert len(lines) == len(spans)
+    assert all(len(line) <= 80 and " ms " in line and "█" in line for line in lines)
+    assert {line.split()[0] for line in lines} >= {"gateway", "retrieval", "ranker"}

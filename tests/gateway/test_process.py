@@ -97,6 +97,14 @@ def test_it_starts_and_answers_with_nothing_around_it(environ: dict[str, str], s
         ({"SNOWMELT_VIEWS_PATH": "/nope.json"}, 78, "SNOWMELT_VIEWS_PATH: /nope.json: there are no compiled views"),
         ({"SNOWMELT_REDIS_URL": "http://x"}, 78, "SNOWMELT_REDIS_URL"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"}, 78, "OTEL"),
+        (
+            {
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+                "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+            },
+            78,
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        ),
     ],
 )
 def test_what_the_operator_can_mend_is_one_line(
