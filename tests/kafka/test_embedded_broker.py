@@ -17,11 +17,13 @@ from tests.kafka.suite import Backend, BrokerSuite, Start
 def running() -> Iterator[Backend]:
     command = [sys.executable, "-P", "-m", "snowmelt.embedded.broker", "--partitions", "4"]
     broker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert broker.stdout is not None
-    said = json.loads(broker.stdout.readline())
-    yield Backend(said["bootstrap"], topics.EVENTS, said["incarnation"])
-    broker.terminate()
-    broker.wait(10)
+    try:
+        assert broker.stdout is not None
+        said = json.loads(broker.stdout.readline())
+        yield Backend(said["bootstrap"], topics.EVENTS, said["incarnation"])
+    finally:
+        broker.terminate()
+        broker.wait(10)
 
 
 @pytest.fixture(scope="module")
