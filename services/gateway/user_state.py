@@ -28,7 +28,8 @@ class UserStateReader:
         """Finished features and recent items; a user who was never seen is ``known=false``, not an error.
 
         Raises:
-            SnowmeltError: UNAVAILABLE where the online store does not answer.
+            SnowmeltError: UNAVAILABLE where the online store does not answer; FEATURES_MISMATCH where other views than
+                those at hand wrote the state.
         """
         with telemetry.span("gateway.user_state"):
             packed = await self._states.read(caller.tenant, request.user_id)

@@ -109,9 +109,9 @@ def _serve(settings: TrainerSettings, stop: threading.Event) -> None:
             due = settings.interval_seconds and time.monotonic() - began >= settings.interval_seconds
             if not due and not request.exists():
                 continue
-            request.unlink(missing_ok=True)
             began = time.monotonic()
             _try(settings, stop)
+            request.unlink(missing_ok=True)  # at the end: who is stopped in the middle trains at the next start
     finally:
         ops.stop()
 

@@ -29,12 +29,11 @@ def lacking(settings: Settings) -> Lacking | None:
     if active is None:
         return Lacking("no release is active", POPULAR)
     try:
-        origin = releases.verify(active).origin
+        manifest = releases.verify(active)
     except SnowmeltError as wrong:
         return Lacking(f"release {active} cannot be used ({wrong.detail})", POPULAR)
     views = CompiledViews.load(settings.views_path)
-    made = (ranking_schema(views).features.hash, views.values_hash)
-    if (origin.feature_list_hash, origin.views_hash) != made:
+    if manifest.origin.feature_list_hash != ranking_schema(views).features.hash or not manifest.is_of(views):
         return Lacking(f"release {active} was trained on other features than are made here", UNRANKED)
     return None
 

@@ -252,7 +252,7 @@ class CompiledViews:
             SnowmeltError: FEATURES_MISMATCH where there are none, or they are damaged.
         """
         try:
-            return cls.loads(Path(path).read_text())
+            return cls.loads(Path(path).read_text(errors="replace"))
         except OSError:
             raise SnowmeltError(Reason.FEATURES_MISMATCH, "there are no compiled views: run `feast apply`") from None
 

@@ -114,11 +114,11 @@ class ItemReplica:
         # Half a poll early, so that statistics asked for at every poll are read at every poll.
         due = begun - self._statistics_at >= self._statistics_s - POLL_S / 2
         try:
-            changes = self._feed.poll(() if due else (CONTENT_VIEW,))
-        except SnowmeltError as error:
-            self._say(error.detail)
-            return POLL_S
-        try:
+            try:
+                changes = self._feed.poll(() if due else (CONTENT_VIEW,))
+            except SnowmeltError as error:
+                self._say(error.detail)
+                return POLL_S
             self._take(changes)
         except SnowmeltError as error:
             self._say(error.detail)
@@ -150,9 +150,9 @@ class ItemReplica:
             statistics.update(counted)
         others = views is not self._views
         self._views, self._statistics, self._content = views, statistics, content
+        if others:  # first: what fails below is tried again, but these views are no others then
+            for tell in self._on_views:
+                tell()
         if len(touched):
             for callback in self._callbacks:
                 callback(touched)
-        if others:
-            for tell in self._on_views:
-                tell()

@@ -49,7 +49,7 @@ class LiveViews:
         """
         with self._lock:
             if generation and generation != self._generation:
-                newest = self._read()
+                newest = self._read_for(generation)
                 views = newest if written_by(generation, newest.hash) else self.current
                 check_views(generation, views.hash)
                 self.current, self._generation = views, generation
@@ -62,6 +62,15 @@ class LiveViews:
         with self._lock:
             newest = self._read()
         return newest if newest.hash == views_hash else self.current
+
+    def _read_for(self, generation: str) -> CompiledViews:
+        """The file's; the current ones where there is none to be read, and they wrote the generation."""
+        try:
+            return self._read()
+        except SnowmeltError:
+            if not written_by(generation, self.current.hash):
+                raise
+            return self.current
 
     def _read(self) -> CompiledViews:
         seen = _look(self._path)

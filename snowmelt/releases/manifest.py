@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
+from snowmelt.features.views import CompiledViews
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -31,7 +32,7 @@ class Origin:
         created_at_ms: by the clock of the data.
         lake_versions: the pinned version of each table.
         feature_list_hash: of the columns that the trees read.
-        views_hash: of the compiled views that the features came from, and of what their values mean.
+        views_hash: ``CompiledViews.values_hash``: of what the features mean that it learned from, not of the state alone.
         metrics: figures of the evaluation, by name.
     """
 
@@ -52,6 +53,10 @@ class Manifest:
     release_id: str
     origin: Origin
     files: tuple[ReleaseFile, ...]
+
+    def is_of(self, views: CompiledViews) -> bool:
+        """Whether it learned from features that mean what those of these views do."""
+        return self.origin.views_hash == views.values_hash
 
     def dump(self) -> bytes:
         """The one form in which this manifest is written; the last line seals the others."""

@@ -19,16 +19,16 @@ def assembler(views: CompiledViews, items: ItemSource, retriever: Retriever) -> 
     return FeatureAssembler(ranking_schema(views), items, ContentSimilarity(retriever))
 
 
-def check_views(manifest: Manifest, views: CompiledViews) -> None:
+def check_meaning(manifest: Manifest, views: CompiledViews) -> None:
     """Refuses a release whose trees learned from other features than these, or from others of the same names.
 
     Raises:
         SnowmeltError: FEATURES_MISMATCH.
     """
-    if (learned := manifest.origin.views_hash) != views.values_hash:
+    if not manifest.is_of(views):
         detail = (
-            f"the release was trained on the feature views {learned[:12]}, the live ones are {views.values_hash[:12]}: "
-            "train again (`snowmelt train`)"
+            f"the release was trained on the feature views {manifest.origin.views_hash[:12]}, the live ones are "
+            f"{views.values_hash[:12]}: train again (`snowmelt train`)"
         )
         raise SnowmeltError(Reason.FEATURES_MISMATCH, detail)
 

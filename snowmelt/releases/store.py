@@ -137,7 +137,9 @@ class ReleaseStore:
             kept = {active.release_id, active.previous}
             old = [one.release_id for one in self.list()[keep:] if one.release_id not in kept]
             drafts = [place for place in self.root.glob(f"{PUBLISHING}*") if _abandoned(place)]
-            for place in (*(self.root / release_id for release_id in old), *drafts):
+            # Under a draft's name first: who is ended in the middle of it leaves no release that lacks files.
+            gone = [(self.root / each).rename(self.root / f"{PUBLISHING}{each}") for each in old]
+            for place in (*gone, *drafts):
                 shutil.rmtree(place)
         return tuple(old)
 

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from services.trainer.adapters.lake import LakeHistory
 from snowmelt.contracts.clock import MINUTE_MS
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.features.defaults import default_views
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.feast_pins import pinned
 from snowmelt.featurestore.rebuild import rebuild_online
+from snowmelt.lake import Lake
 from tests.feast.conftest import STATE, copy_repository, feast_apply
 from tests.feast.lanes import START_MS, Lanes, make_cycles
 from tests.feast.matrix import ranker_column, user_column
@@ -127,6 +129,9 @@ def test_one_more_line_is_a_feature_online_historically_and_of_the_ranker(tmp_pa
     np.testing.assert_array_equal(online["best_given_7d"], expected)
     np.testing.assert_array_equal(history["best_given_7d"], expected)
     np.testing.assert_array_equal(user_column("best_given_7d", redis_url, fresh, whom["user_id"], end_ms), expected)
+    past, _ = LakeHistory(Lake(str(tmp_path / "lake")), fresh).read()
+    joined = past.states(whom["user_id"], np.full(len(whom["user_id"]), end_ms))
+    np.testing.assert_array_equal([state.numbers["best_given_7d"] for state in joined], expected)
 
 
 def test_an_ordinary_view_is_kept_beside_the_streams(open_store, lanes, applied):

@@ -93,7 +93,7 @@ def test_the_release_that_is_trained_for_a_rebuild_with_other_views_is_taken(
             assert await loaded() == [old]
             rebuild(server.url, 2, other, tmp_path)
             await until(lambda: loads(new))
-            assert await says(200)
+            await until(lambda: says(200))
             asked = request(new, other)
             asked.explain = 1
             ranked = await remote.call(stub.Rank, asked, 5.0)

@@ -9,7 +9,7 @@ from snowmelt.contracts.clock import Clock
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.ranking.ranker import Ranker
 from snowmelt.releases import Loaded, Manifest, ReleaseStore, ReleaseWatcher
-from snowmelt.releases.opened import check_views, open_ranker
+from snowmelt.releases.opened import check_meaning, open_ranker
 from snowmelt.runtime import metrics
 
 _LOG = logging.getLogger(__name__)
@@ -78,11 +78,11 @@ class FollowedReleases:
             metrics.RELEASE_INFO.labels(SERVICE, one.release_id).set(1)
 
     def _live(self) -> Sequence[Loaded[Ranker]]:
-        views_hash = self._items.views().values_hash
-        return [one for one in self._watcher.loaded() if one.manifest.origin.views_hash == views_hash]
+        views = self._items.views()
+        return [one for one in self._watcher.loaded() if one.manifest.is_of(views)]
 
     def _check(self, manifest: Manifest) -> None:
-        check_views(manifest, self._items.views())
+        check_meaning(manifest, self._items.views())
 
     def _open(self, folder: Path, manifest: Manifest) -> Ranker:
         ranker = open_ranker(folder, self._items.views(), self._items)
