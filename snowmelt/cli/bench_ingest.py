@@ -106,15 +106,17 @@ def _latencies(rig: Rig, traffic: Traffic, events: int) -> list[dict[str, float]
     producer = Producer(rig.bootstrap)
     found: list[dict[str, float]] = []
     first = events
-    for rate in RATES:
-        count = rate * (WARM_SECONDS + LATENCY_SECONDS)
-        took = _latencies_ms(rig, traffic, producer, range(first, first + count), rate)
-        first += count
-        p50, p99 = np.percentile(took, [50, 99])
-        found.append({"rate_per_s": rate, "p50_ms": float(p50), "p99_ms": float(p99), "events": len(took)})
-    producer.close()
-    process.terminate()
-    process.wait(15)
+    try:
+        for rate in RATES:
+            count = rate * (WARM_SECONDS + LATENCY_SECONDS)
+            took = _latencies_ms(rig, traffic, producer, range(first, first + count), rate)
+            first += count
+            p50, p99 = np.percentile(took, [50, 99])
+            found.append({"rate_per_s": rate, "p50_ms": float(p50), "p99_ms": float(p99), "events": len(took)})
+    finally:
+        producer.close()
+        process.terminate()
+        process.wait(15)
     return found
 
 

@@ -95,7 +95,7 @@ def _run(clients: int, requests: int, users: Sequence[str], target: str) -> dict
 
     times: list[float] = []
     stages: dict[str, list[float]] = {}
-    outcome = {"failed": 0, "degraded": 0}
+    degraded: list[bool] = []
 
     def ask(share: range, *, count: bool) -> None:
         with connect(target) as client:
@@ -104,11 +104,10 @@ def _run(clients: int, requests: int, users: Sequence[str], target: str) -> dict
                 try:
                     answer = client.recommend(users[number % len(users)], k=K, surface="bench")
                 except SnowmeltError:
-                    outcome["failed"] += count
                     continue
                 if count:
                     times.append((time.perf_counter() - started) * 1000)
-                    outcome["degraded"] += bool(answer.degraded)
+                    degraded.append(bool(answer.degraded))
                     for stage in answer.stages:
                         stages.setdefault(stage.name, []).append(stage.duration_ms)
 
@@ -128,7 +127,8 @@ def _run(clients: int, requests: int, users: Sequence[str], target: str) -> dict
     return {
         "clients": clients,
         "requests": requests,
-        **outcome,
+        "failed": requests - len(times),  # of a client that ended early, too
+        "degraded": sum(degraded),
         "p50_ms": float(np.percentile(times, 50)),
         "p99_ms": float(np.percentile(times, 99)),
         "per_second": len(times) / seconds,
@@ -233,14 +233,14 @@ def _candidates() -> int:
 def _users(count: int) -> list[str]:
     """Users who did something, spread over the lake's events."""
     from snowmelt.contracts.errors import Reason, SnowmeltError
+    from snowmelt.embedded.visitors import visitors
     from snowmelt.lake import Lake
     from snowmelt.runtime.config import Settings
 
-    names = Lake(Settings.load().lake_url).read("events", columns=["user_id"])["user_id"].unique().to_pylist()
-    users = sorted(name for name in names if name)
+    users = [each.user_id for each in visitors(Lake(Settings.load().lake_url), count) if each.user_id]
     if not users:
         raise SnowmeltError(Reason.NOT_FOUND, "the lake holds no user's events: snowmelt load")
-    return users[:: max(1, len(users) // count)][:count]
+    return users
 
 
 def _lines(report: dict[str, Any]) -> str:

@@ -104,11 +104,17 @@ def _ask_lanes(settings: Settings, flows: Sequence[Flow], said: dict[str, Any]) 
         if not any(each.part == lane for each in told):
             said["notes"].append(f"the {lane} lane is not asked (SNOWMELT_LANES_OPS): judged by log and sink alone")
         mine = [flow for flow in flows if flow.lane == lane]
+        unknown = [flow.topic for flow in mine if flow.behind_events and flow.behind_seconds is None]
+        if unknown:
+            said["notes"].append(f"the {lane} lane: how long records wait could not be read ({', '.join(unknown)})")
         oldest = max((flow.behind_seconds or 0.0 for flow in mine), default=0.0)
         if oldest > LONG_S:
             said["reasons"].append(f"the {lane} lane: the oldest record that its sink lacks is {oldest:.0f} s old")
         if mine:  # else the sinks could not be asked, which is a reason already
-            stopped = [each.stopped for each in Places(settings).look(lane) if each.stopped]
+            try:
+                stopped = [each.stopped for each in Places(settings).look(lane) if each.stopped]
+            except (SnowmeltError, ConfigError, OSError) as wrong:
+                stopped = [f"its partitions cannot be looked at: {getattr(wrong, 'detail', wrong)}"]
             said["reasons"] += [f"the {lane} lane: {why}" for why in stopped]
 
 

@@ -66,11 +66,11 @@ def _passing_on(child: "subprocess.Popen[str]") -> threading.Event:
 
 def said_of(trained: dict[str, Any]) -> Iterable[str]:
     """What a person should know of a training."""
+    from snowmelt.embedded.learned import figures
+
     metrics = trained["metrics"]
     yield f"release {trained['release_id']}: " + ("activated" if trained["activated"] else "published, not activated")
     for said in (*trained["reasons"], *trained["notes"]):
         yield f"  {said}"
     yield f"  on {metrics['queries']:.0f} queries of {metrics['users']:.0f} users, newer than what it had learned from:"
-    for method in ("release", "popularity_7d", "popularity_28d"):
-        mean, low, high = (metrics[f"ndcg_at_10.{method}{end}"] for end in ("", ".low", ".high"))
-        yield f"  NDCG@10 {method:<15} {mean:.4f}  [{low:.4f}, {high:.4f}]"
+    yield from (f"  NDCG@10 {line}" for line in figures(metrics))

@@ -11,7 +11,6 @@ BUCKETS = 16
 SESSION_MARK = "\x1f"
 """Leads the entity of an anonymous session: no id may hold a control character, so no user can be mistaken for one."""
 
-MAX_ID_BYTES = 128
 OPTIONAL_ID = (
     "^([ \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*"
     "[^\\x00-\\x20\\x7f-\\xa0\u061c\u1680\u2000-\u200a\u200e\u200f\u2028-\u202f\u205f\u2066-\u2069\u3000]"

@@ -2,8 +2,10 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +14,13 @@ from snowmelt.embedded.processes import StartError
 from snowmelt.runtime.kafka.admin import Admin, house_topics
 from snowmelt.runtime.kafka.jars import KafkaUnavailableError, install
 from snowmelt.runtime.kafka.node import lay_out_kafka
+
+START_S = 60.0
+GoOn = Callable[[], None]
+
+
+def _go_on() -> None:
+    """Nobody asks to stop."""
 
 
 class Broker(Protocol):
@@ -36,8 +45,8 @@ class Broker(Protocol):
     def spawn(self) -> "subprocess.Popen[bytes]":
         """Starts its process."""
 
-    def wait(self) -> None:
-        """Waits until it can be used.
+    def wait(self, go_on: GoOn = _go_on) -> None:
+        """Waits until it can be used; ``go_on`` is called meanwhile, and may raise.
 
         Raises:
             StartError: it ended first, or was not ready in time.
@@ -68,13 +77,17 @@ class EmbeddedBroker:
             )  # fmt: skip
         return self._process
 
-    def wait(self) -> None:
+    def wait(self, go_on: GoOn = _go_on) -> None:
         """Waits until it says where it is.
 
         Raises:
-            StartError: it ended first.
+            StartError: it ended first, or was not ready in time.
         """
-        line = self._process.stdout.readline() if self._process and self._process.stdout else b""
+        out = self._process.stdout if self._process else None
+        deadline = time.monotonic() + START_S
+        while out and not select.select([out], [], [], 0.2)[0] and time.monotonic() < deadline:
+            go_on()
+        line = out.readline() if out and select.select([out], [], [], 0)[0] else b""
         if not line:
             raise StartError(f"the broker did not start (log: {self.log})")
         said = json.loads(line)
@@ -101,7 +114,7 @@ class LocalKafka:
         """Starts the node, with what it had."""
         return self._node.start()
 
-    def wait(self) -> None:
+    def wait(self, go_on: GoOn = _go_on) -> None:
         """Waits until it answers, and makes the topics that are not there yet.
 
         Raises:
@@ -109,7 +122,7 @@ class LocalKafka:
             SnowmeltError: UNAVAILABLE, it does not make the topics.
         """
         try:
-            self._cluster.wait()
+            self._cluster.wait(go_on=go_on)
         except KafkaUnavailableError as error:
             raise StartError(str(error)) from error
         Admin(self.bootstrap).create_topics(house_topics())

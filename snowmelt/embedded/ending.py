@@ -8,7 +8,7 @@ from contextlib import suppress
 import psutil
 
 from snowmelt.contracts.errors import SnowmeltError
-from snowmelt.embedded.home import Run
+from snowmelt.embedded.home import Run, same_process
 from snowmelt.embedded.lanes import Lanes
 from snowmelt.runtime.config import Settings
 
@@ -50,7 +50,7 @@ def end_leftovers(run: Run, say: Callable[[str], None]) -> str:
 
     ``say`` gets a line for each thing that an operator should know.
     """
-    left = {name: process for name, pid in run.children.items() if (process := _ours(pid, run.started))}
+    left = {name: process for name, pid in run.children.items() if (process := _ours(pid, run.begun.get(name)))}
 
     def stop(names: Sequence[str], timeout_s: float) -> list[str]:
         return _stop({name: left[name] for name in names}, timeout_s)
@@ -113,33 +113,30 @@ def _await(drained: Callable[[], bool], timeout_s: float) -> bool:
     return held.is_set()
 
 
-def _ours(pid: int, started: float) -> psutil.Process | None:
-    """The process, where it began after the supervisor: the number of one that has gone may be another's by now."""
-    try:
-        process = psutil.Process(pid)
-        return process if process.create_time() >= started and _runs(process) else None
-    except psutil.NoSuchProcess:
-        return None
+def _ours(pid: int, begun: float | None) -> psutil.Process | None:
+    """The process, where it is the one that began then: after a restart its number may be a stranger's, or our own."""
+    return psutil.Process(pid) if begun is not None and same_process(pid, begun) else None
 
 
 def _runs(process: psutil.Process) -> bool:
     """Whether it has not ended; nobody may be there to collect those whose parent was killed."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return False
 
 
 def _stop(processes: Mapping[str, psutil.Process], timeout_s: float) -> list[str]:
     for process in processes.values():
         if _runs(process):
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.Error):
                 process.terminate()
     deadline = time.monotonic() + timeout_s
     while any(map(_runs, processes.values())) and time.monotonic() < deadline:
         time.sleep(_LOOK_S)
     late = [name for name, process in processes.items() if _runs(process)]
     for name in late:
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.Error):
             processes[name].kill()
+    psutil.wait_procs([processes[name] for name in late], 1.0)  # who starts next looks at their ports
     return late

@@ -37,6 +37,7 @@ class Run:
     """What one ``snowmelt up`` has started; kept in run.json, so that other commands find it. No secrets.
 
     Attributes:
+        children: by name the process id, and ``begun`` when it began, by which another of that number is told from it.
         left: what it left undone, in words, where it has ended by itself but not well; nothing of it runs then.
     """
 
@@ -44,12 +45,13 @@ class Run:
     started: float
     environ: dict[str, str] = field(default_factory=dict)
     children: dict[str, int] = field(default_factory=dict)
+    begun: dict[str, float] = field(default_factory=dict)
     left: str = ""
 
     @property
     def alive(self) -> bool:
         """Whether the supervisor that wrote this still runs."""
-        return not self.left and _same_process(self.pid, self.started)
+        return not self.left and same_process(self.pid, self.started)
 
 
 class Home:
@@ -75,7 +77,8 @@ class Home:
     def record(self, environ: Mapping[str, str], children: Mapping[str, int]) -> None:
         """Notes what this process has started."""
         me = psutil.Process()
-        _write(self._run, asdict(Run(me.pid, me.create_time(), dict(environ), dict(children))))
+        begun = {name: at for name, pid in children.items() if (at := _began(pid)) is not None}
+        _write(self._run, asdict(Run(me.pid, me.create_time(), dict(environ), dict(children), begun)))
 
     def forget(self, left: str = "") -> None:
         """Nothing runs any more; ``left`` is what was left undone, for who asked from elsewhere to stop."""
@@ -127,13 +130,21 @@ def choose_ports(free: bool) -> dict[str, int]:
     return chosen
 
 
-def _same_process(pid: int, started: float) -> bool:
+def same_process(pid: int, started: float) -> bool:
+    """Whether the process of this number runs, and is the one that began then."""
     try:
         process = psutil.Process(pid)
         same = abs(process.create_time() - started) < 1.0
         return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return False
+
+
+def _began(pid: int) -> float | None:
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Which release the embedded system answers with and how good it is, or why it answers with none."""
 
+import math
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from snowmelt.contracts.errors import SnowmeltError
@@ -42,9 +44,14 @@ def quality(settings: Settings) -> list[str]:
     """How good the active release was where it was judged: NDCG@10 with its interval, beside popularity."""
     releases = ReleaseStore(settings.releases_url)
     active = releases.active().release_id or ""
-    metrics = releases.verify(active).origin.metrics
-    lines = [f"  release      {active}"]
+    lines = figures(releases.verify(active).origin.metrics)
+    return [f"  release      {active}", *(f"  NDCG@10      {line}" for line in lines)]
+
+
+def figures(metrics: Mapping[str, float]) -> Iterator[str]:
+    """A release's NDCG@10 and popularity's, each with its interval, as far as the release has them."""
     for name in ("release", "popularity_7d", "popularity_28d"):
-        mean, low, high = (metrics[f"ndcg_at_10.{name}{end}"] for end in ("", ".low", ".high"))
-        lines.append(f"  NDCG@10      {name:<15} {mean:.4f}  [{low:.4f}, {high:.4f}]")
-    return lines
+        found = [metrics.get(f"ndcg_at_10.{name}{end}") for end in ("", ".low", ".high")]
+        mean, low, high = (math.nan if each is None else each for each in found)
+        if not math.isnan(mean):
+            yield f"{name:<15} {mean:.4f}  [{low:.4f}, {high:.4f}]"

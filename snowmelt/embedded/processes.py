@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -185,7 +186,8 @@ class Supervisor:
         while not self._done.wait(0.1):
             with self._lock:
                 for child in self._children.values():
-                    self._mend(child, time.monotonic())
+                    with suppress(OSError):  # what it says and notes may fail on a full disk: others are to be watched
+                        self._mend(child, time.monotonic())
 
     def _mend(self, child: _Child, now: float) -> None:
         code = child.process.poll()

@@ -57,8 +57,9 @@ def send(data: DataSet, settings: Settings, progress: Progress, until: Until) ->
         SnowmeltError: UNAVAILABLE; and what ``until`` raises.
     """
     refuse_unfit(data, settings)
-    lanes, producer, lake = Lanes(settings), Producer(settings.kafka_bootstrap, "loader"), Lake(settings.lake_url)
+    lake = Lake(settings.lake_url)
     before = lake.rows(DEAD_LETTERS)
+    lanes, producer = Lanes(settings), Producer(settings.kafka_bootstrap, "loader")
     try:
         loaded = load(
             data,

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from snowmelt.embedded import redis_server
@@ -17,6 +18,9 @@ from snowmelt.embedded.processes import Spec, StartError, Supervisor
 SERVICES = ("ingest-lake", "ingest-features", "retrieval", "ranker", "gateway", "trainer")
 _NICENESS = {"ingest-lake": 10, "ingest-features": 10, "collector": 10, "trainer": 15}
 """On one machine answers come first: a commit or a training takes all cores for a while."""
+
+
+_LOOK_S = 0.2
 
 
 class Stack:
@@ -41,12 +45,18 @@ class Stack:
         self.home = home
         self.ports = choose_ports(free_ports)
         self.environ: dict[str, str] = {}
-        self._say = say
+        self._tell = say
+        self._go_on = go_on
         self._give_up = give_up
-        self._supervisor = Supervisor(home.logs, say, self._record, go_on)
+        self._supervisor = Supervisor(home.logs, self.say, self._record, go_on)
         self._prepare_broker = prepare_broker
         self._took = False
         self._lost = ""
+
+    def say(self, line: str) -> None:
+        """Says a line; a full disk, or whatever else is in the way of it, keeps nothing from going on in order."""
+        with suppress(OSError):
+            self._tell(line)
 
     def start_parts(self, clock_offset_ms: int) -> None:
         """Starts Redis and the broker; afterwards ``environ`` holds every setting of a service.
@@ -63,7 +73,7 @@ class Stack:
         broker = self._prepare_broker(self.home.folder / "broker")
         lost = None if broker.keeps else self._broker_lost
         self._supervisor.run("broker", broker.log, broker.spawn, lost=lost)
-        broker.wait()
+        broker.wait(self._go_on)
         self.environ["SNOWMELT_KAFKA_BOOTSTRAP"] = broker.bootstrap
         self.environ["SNOWMELT_KAFKA_INCARNATION"] = broker.incarnation
 
@@ -89,11 +99,11 @@ class Stack:
         Returns whether they had: what was left undone is said, and noted in the state folder.
         """
         drained = drained_by(self.environ) if self._took and not self._lost else None
-        whole = end_in_order(self._supervisor.names(), self._supervisor.stop, drained, self._say)
+        whole = end_in_order(self._supervisor.names(), self._supervisor.stop, drained, self.say)
         self._supervisor.close()
         if not whole and not self._lost:
             self._lost = undrained(self.environ)
-            self._say(self._lost)
+            self.say(self._lost)
         self.home.forget(self._lost)
         return not self._lost
 
@@ -104,7 +114,7 @@ class Stack:
     def _broker_lost(self) -> None:
         """A new one would be another at another address, which running services do not know: all start anew with it."""
         self._lost = LOST if self._took else "the embedded broker has died before anything was sent to it"
-        self._say(f"{self._lost}; everything stops, and the next start goes on from what the lake and Redis hold")
+        self.say(f"{self._lost}; everything stops, and the next start goes on from what the lake and Redis hold")
         self._give_up()
 
     def _settings(self, clock_offset_ms: int) -> dict[str, str]:
@@ -173,17 +183,33 @@ def _redis_ready(port: int) -> bool:
         return False
 
 
-def apply_features(environ: dict[str, str], repo: Path) -> None:
+def apply_features(environ: dict[str, str], repo: Path, go_on: Callable[[], None] = lambda: None) -> None:
     """Runs ``feast apply`` on the feature repository, in a process of its own: importing Feast takes seconds.
+
+    ``go_on`` is called meanwhile; where it raises, Feast is ended.
 
     Raises:
         StartError: Feast refused the definitions; the message is its own last line.
     """
-    feast = Path(sys.executable).parent / "feast"
-    argv = [sys.executable, str(feast), "apply"]
-    done = subprocess.run(
-        argv, cwd=repo, env={**os.environ, **environ}, capture_output=True, text=True, check=False
-    )  # fmt: skip
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise StartError(f"feast apply failed: {' '.join(last)}")
+    argv = [sys.executable, str(Path(sys.executable).parent / "feast"), "apply"]
+    with subprocess.Popen(
+        argv, cwd=repo, env={**os.environ, **environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        process_group=0,
+    ) as feast:  # fmt: skip
+        try:
+            said = _said_by(feast, go_on)
+        except BaseException:
+            feast.kill()
+            raise
+    if feast.returncode:
+        raise StartError(f"feast apply failed: {' '.join(said.strip().splitlines()[-1:])}")
+
+
+def _said_by(process: "subprocess.Popen[str]", go_on: Callable[[], None]) -> str:
+    while True:
+        try:
+            out, errors = process.communicate(timeout=_LOOK_S)
+        except subprocess.TimeoutExpired:
+            go_on()
+        else:
+            return errors or out

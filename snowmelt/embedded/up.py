@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -75,7 +76,7 @@ class Up:
     def stop(self) -> bool:
         """Drains both lanes, then stops everything; whether nothing that was produced is left undone."""
         if self.stack.environ:
-            self._reporter.say("stopping: both lanes take what was produced, then everything ends")
+            self.stack.say("stopping: both lanes take what was produced, then everything ends")
         return self.stack.stop()
 
     def _chosen(self, noted: Mapping[str, object], asked: Path | None) -> Path | None:
@@ -134,7 +135,7 @@ class Up:
         views = Path(self.stack.environ["SNOWMELT_VIEWS_PATH"])
         if views.exists() and mark.exists() and mark.read_text() == digest.hexdigest():
             return
-        apply_features(self.stack.environ, self._repo)
+        apply_features(self.stack.environ, self._repo, self.go_on)
         mark.write_text(digest.hexdigest())
 
     def _admit(self, data: DataSet | None, offset_ms: int) -> None:
@@ -236,9 +237,10 @@ class Up:
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Ends a verb with its children; what does not listen is killed: it has made all of what it makes, or none."""
-    os.killpg(child.pid, signal.SIGINT)
-    try:
-        child.wait(_VERB_ENDS_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+    with suppress(ProcessLookupError):  # it has just ended by itself
+        os.killpg(child.pid, signal.SIGINT)
+        try:
+            child.wait(_VERB_ENDS_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()

@@ -18,14 +18,15 @@ class Visitor(NamedTuple):
 
 
 def visitors(lake: Lake, count: int) -> list[Visitor]:
-    """So many visitors of the lake's events, in a fixed order, again from the first where there are fewer.
+    """So many visitors, spread over those of the lake's events, in a fixed order; again from the first where fewer are.
 
     Raises:
         SnowmeltError: UNAVAILABLE; NOT_FOUND where there is no lake.
     """
     users, sessions = (_ids(lake, column) for column in ("user_id", "session_id"))
     found = [Visitor(user) for user in users] or [Visitor(session_id=session) for session in sessions or (NEWCOMER,)]
-    return [found[(7 * i) % len(found)] for i in range(count)]
+    step = max(1, len(found) // count)
+    return [found[(step * i) % len(found)] for i in range(count)]
 
 
 def _ids(lake: Lake, column: str) -> list[str]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 ORDER = ("tiles", "decayed", "newest", "register", "last")
 """The kinds in the order in which a state holds them; ``last`` ends it, since only its records vary in length."""
 
-COMBINES = ("add", "min", "max")
 
 HLL_REGISTERS = 256
 

@@ -32,7 +32,7 @@ class Origin:
         created_at_ms: by the clock of the data.
         lake_versions: the pinned version of each table.
         feature_list_hash: of the columns that the trees read.
-        views_hash: ``CompiledViews.values_hash``: of what the features mean that it learned from, not of the state alone.
+        views_hash: ``CompiledViews.values_hash``: of what the features that it learned from mean, not of state alone.
         metrics: figures of the evaluation, by name.
     """
 

@@ -133,6 +133,7 @@ def test_each_process_is_asked_how_it_is_at_its_own_ops_door() -> None:
         port = getattr(settings, "ops", settings.ops_address).rpartition(":")[2]  # a lane's own, where none is set
         assert service["healthcheck"]["test"] == ["CMD", "/app/compose/healthy", f"{port}/{path}"], name
         assert service["restart"] == "unless-stopped"
+        assert service["init"] is True, name
     asked = {name: service["healthcheck"]["test"] for name, service in _services().items() if "healthcheck" in service}
     assert set(asked) == {*PROCESSES, "redis", "kafka-1", "kafka-2", "kafka-3"}
     assert asked["redis"] == ["CMD", "redis-cli", "ping"]

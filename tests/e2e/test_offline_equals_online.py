@@ -58,9 +58,11 @@ class Offline:
 @contextmanager
 def states(environ: dict[str, str], views: CompiledViews, users: list[str]) -> Iterator[list[PackedUserState]]:
     store = StateStore(environ["SNOWMELT_REDIS_URL"], views)
-    packed = zip(users, store.read(PROFILE, users), store.read(SEEN, users), strict=True)
-    yield [PackedUserState(user, profile or b"", seen or b"", views.hash) for user, profile, seen in packed]
-    store.close()
+    try:
+        packed = zip(users, store.read(PROFILE, users), store.read(SEEN, users), strict=True)
+        yield [PackedUserState(user, profile or b"", seen or b"", views.hash) for user, profile, seen in packed]
+    finally:
+        store.close()
 
 
 def settled(system: System) -> bool:

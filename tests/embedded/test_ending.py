@@ -27,13 +27,13 @@ MEMORY = {"SNOWMELT_KAFKA_INCARNATION": "one"}
 
 def start(names: Sequence[str], ended: Path) -> Run:
     """Processes that note when they are told to end, as a supervisor that has gone has left them."""
-    children = {}
+    children, begun = {}, {}
     for name in names:
         process = subprocess.Popen([sys.executable, "-c", NOTER, str(ended), name], stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
-        children[name] = process.pid
-    return Run(0, psutil.Process().create_time(), MEMORY, children)
+        children[name], begun[name] = process.pid, psutil.Process(process.pid).create_time()
+    return Run(0, psutil.Process().create_time(), MEMORY, children, begun)
 
 
 def test_leftovers_end_in_order_and_the_lanes_drain_while_broker_and_redis_are_there(
@@ -74,10 +74,13 @@ def test_nobody_elses_process_is_ended() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     started = psutil.Process(child.pid).create_time()
     said: list[str] = []
-    assert end_leftovers(Run(0, started + 100, {}, {"x": child.pid, "gone": _free_pid()}), said.append) == ""
+    # After a restart of the machine a number is somebody else's, who began later than what was noted; or our own.
+    others = {"later": child.pid, "gone": _free_pid(), "unknown": child.pid, "myself": os.getpid()}
+    noted = {"later": started - 100, "gone": started, "myself": started - 100}
+    assert end_leftovers(Run(0, started - 200, {}, others, noted), said.append) == ""
     assert child.poll() is None
     assert said[0].endswith("it left running: nothing")
-    assert end_leftovers(Run(0, started - 1, {}, {"x": child.pid}), said.append) == ""
+    assert end_leftovers(Run(0, started - 1, {}, {"x": child.pid}, {"x": started}), said.append) == ""
     child.wait(5)
 
 

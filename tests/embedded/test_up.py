@@ -155,6 +155,9 @@ def filled(url: str, users: Sequence[str], sessions: Sequence[str] = ()) -> Lake
 def test_the_first_answers_are_for_users_else_sessions_else_somebody_new(tmp_path: Path) -> None:
     both = filled(str(tmp_path / "both"), ["u2", "u1", "u2"], ["s1"])
     assert visitors(both, 3) == [Visitor("u1"), Visitor("u2"), Visitor("u1")]
+    seven = filled(str(tmp_path / "seven"), [f"u{n}" for n in range(7)], [])
+    assert len(set(visitors(seven, 200))) == 7
+    assert visitors(seven, 3) == [Visitor("u0"), Visitor("u2"), Visitor("u4")]
     assert visitors(filled(str(tmp_path / "sessions"), [], ["s2", "s1"]), 1) == [Visitor("", "s1")]
     empty = Lake(str(tmp_path / "empty"))
     empty.create()

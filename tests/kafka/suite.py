@@ -11,7 +11,7 @@ import pytest
 from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.consumer import Consumer, Place, Records
-from snowmelt.runtime.kafka.lag import first_times_ms, lag
+from snowmelt.runtime.kafka.lag import first_times_ms
 from snowmelt.runtime.kafka.producer import Delivery, Producer
 
 
@@ -122,15 +122,10 @@ class BrokerSuite:
         consumer.close()
         assert lost == [place]
 
-    def test_lag_counts_what_is_produced_and_not_read(self, backend: Backend) -> None:
-        before = backend.ends()
-        send(backend, 250)
-        found = lag(Admin(backend.bootstrap), before)
-        assert sum(each.events for each in found) == 250
-        assert all(each.lost == max(0, each.low - each.next_offset) for each in found)
-        assert {(each.topic, each.partition) for each in found} == set(before)
-
-    def test_the_first_waiting_record_of_each_partition_is_heard_whatever_another_has(self, backend: Backend) -> None:
+    def test_the_first_waiting_record_of_each_partition_is_heard_whatever_another_has(
+        self, backend: Backend, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("snowmelt.runtime.kafka.lag._LOOK_S", 60.0)  # the order is looked at here, not the time
         crowded = Producer(backend.bootstrap)
         for _ in range(15_000):
             crowded.post(backend.topic, b"k0", b"v", 1_600_000_000_000)

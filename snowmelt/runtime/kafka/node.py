@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -150,8 +150,8 @@ class KafkaCluster:
             self.stop()
             raise
 
-    def wait(self, seconds: float = START_SECONDS) -> None:
-        """Waits until an admin call sees every node.
+    def wait(self, seconds: float = START_SECONDS, go_on: Callable[[], None] = lambda: None) -> None:
+        """Waits until an admin call sees every node; ``go_on`` is called meanwhile, and may raise.
 
         Raises:
             KafkaUnavailableError: a process ended, or the time has passed.
@@ -159,6 +159,7 @@ class KafkaCluster:
         deadline = time.monotonic() + seconds
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         while time.monotonic() < deadline:
+            go_on()
             for node in self.nodes:
                 node.check()
             try:
