@@ -1,6 +1,7 @@
 """``snowmelt bench features``: reads through Feast, ours beside Feast's own stores, values compared cell by cell."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def bench_features(
     from snowmelt.featurestore.feast_bench_offline import bench_offline
     from snowmelt.featurestore.feast_bench_online import bench_online
 
-    with tempfile.TemporaryDirectory(prefix="snowmelt-bench-") as place:
+    with tempfile.TemporaryDirectory(prefix="snowmelt-bench-") as place, _stdout_to_stderr():
         folder = Path(place)
         with _redis(folder / "redis") as url:
             figures = bench_online(
@@ -92,6 +93,20 @@ def _lines(figures: Mapping[str, Any]) -> list[str]:
     values = figures["values"]
     said = f"values of {values['entities']} items beside plain counts: {_differ(values) or 'equal'}"
     return [said, *replica, *measured, *lines(figures["floors"])]
+
+
+@contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """What libraries print while they are measured; DuckDB's bar of progress would be part of the document."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 @contextmanager
