@@ -1,8 +1,5 @@
 """A load keeps to the pace of the lanes, by records and by bytes, and refuses what they could not use."""
 
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +20,7 @@ from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.consumer import Consumer
 from snowmelt.runtime.kafka.producer import Producer
 from snowmelt.training.errors import BadDataError
+from tests.fixtures.embedded_broker import embedded_broker
 
 MAY_2024_MS = 1_714_557_600_000
 ITEMS, TEXT_BYTES, ATTRIBUTES, ATTRIBUTE_BYTES = 320, 16_384, 32, 512
@@ -32,12 +30,8 @@ PLACE = (CATALOG, 0)
 
 @pytest.fixture
 def bootstrap() -> Iterator[str]:
-    command = [sys.executable, "-P", "-m", "snowmelt.embedded.broker", "--partitions", "1"]
-    broker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert broker.stdout is not None
-    yield json.loads(broker.stdout.readline())["bootstrap"]
-    broker.terminate()
-    broker.wait(10)
+    with embedded_broker(1) as said:
+        yield said["bootstrap"]
 
 
 def shop(items: int, kind: str = "view") -> DataSet:

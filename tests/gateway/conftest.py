@@ -1,13 +1,11 @@
 """One gateway a module on real Redis and the embedded broker; each test finds its stand-ins well."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 import redis
 
+from tests.fixtures.embedded_broker import embedded_broker
 from tests.fixtures.redis import RedisServer
 from tests.gateway.house import ITEMS, Behaviour, House, eventually
 
@@ -15,12 +13,8 @@ from tests.gateway.house import ITEMS, Behaviour, House, eventually
 @pytest.fixture(scope="session")
 def broker() -> Iterator[str]:
     """The bootstrap address of an embedded broker."""
-    argv = [sys.executable, "-P", "-m", "snowmelt.embedded.broker", "--partitions", "4"]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    yield json.loads(process.stdout.readline())["bootstrap"]
-    process.terminate()
-    process.wait(10)
+    with embedded_broker(4) as said:
+        yield said["bootstrap"]
 
 
 @pytest.fixture(scope="module")

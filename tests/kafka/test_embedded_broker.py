@@ -1,8 +1,5 @@
 """The suite on the embedded broker; what it cannot do is declared here."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,20 +7,14 @@ from dataclasses import replace
 import pytest
 
 from snowmelt.contracts import topics
+from tests.fixtures.embedded_broker import embedded_broker
 from tests.kafka.suite import Backend, BrokerSuite, Start
 
 
 @contextmanager
 def running() -> Iterator[Backend]:
-    command = [sys.executable, "-P", "-m", "snowmelt.embedded.broker", "--partitions", "4"]
-    broker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert broker.stdout is not None
-        said = json.loads(broker.stdout.readline())
+    with embedded_broker(4) as said:
         yield Backend(said["bootstrap"], topics.EVENTS, said["incarnation"])
-    finally:
-        broker.terminate()
-        broker.wait(10)
 
 
 @pytest.fixture(scope="module")
