@@ -3,8 +3,9 @@
 Rows are counted from 1, the header of a CSV file not counted.
 """
 
+import codecs
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +60,26 @@ def _readable(values: pa.ChunkedArray, column: str, path: Path) -> None:
         raise BadDataError(f"{path}: row {row}: {column} cannot be read as {values.type}, which is UTF-8") from None
 
 
+def notes(paths: Iterable[Path | None]) -> tuple[str, ...]:
+    """What to say of CSV files that are no UTF-8: they may be meant as Latin-1, and nothing in them tells."""
+    found = [path for path in paths if path is not None and path.suffix.lower() == ".csv" and not _is_utf8(path)]
+    return tuple(f"{path.name} is not UTF-8 and was read as Latin-1; convert it if names look wrong" for path in found)
+
+
+def _is_utf8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        try:
+            while part := file.read(1 << 20):
+                decoder.decode(part)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
 def _read_csv(path: Path) -> pa.Table:
-    try:
-        return _parse_csv(path, "utf8")
-    except pa.ArrowInvalid as error:
-        if "UTF8" not in str(error):
-            raise
-    return _parse_csv(path, "latin-1")
+    return _parse_csv(path, "utf8" if _is_utf8(path) else "latin-1")
 
 
 def _parse_csv(path: Path, encoding: str) -> pa.Table:

@@ -39,7 +39,9 @@ def load(path: Path, progress: Progress = data_set.silent) -> DataSet:
     events = _events(raw_events, events_path, times, catalogue)
     progress("read the events", 1, 1)
     unknown = len(events) - pc.sum(pc.is_in(events["item_id"], catalogue["item_id"].combine_chunks())).as_py()
-    notes = (f"{unknown} events name an item that the catalogue lacks; it cannot be recommended",) if unknown else ()
+    notes = files.notes((catalogue_path, events_path, _find(path, "users")))
+    if unknown:
+        notes += (f"{unknown} events name an item that the catalogue lacks; it cannot be recommended",)
     tables = (catalogue, _users(path, pc.min(times).as_py()), data_set.in_time_order(events))
     first_rows = _first_rows(events["type"].combine_chunks(), events_path)
     return data_set.from_tables(path.name, str(path), "your own data", tables, notes=notes, first_rows=first_rows)

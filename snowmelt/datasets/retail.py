@@ -41,10 +41,13 @@ def load(path: Path, progress: Progress = data_set.silent) -> DataSet:
     catalogue = _catalogue(rows)
     progress("read Online Retail", 2, 3)
     users, events = _users(rows), _events(rows, catalogue)
-    _hold(rows, (catalogue, users, events), path)
+    tables = (catalogue, users, events)
+    _hold(rows, tables, path)
     progress("read Online Retail", 3, 3)
     first_rows = {EVENT_TYPE: f"{path}: row {rows['row'][0].as_py()}"}
-    return data_set.from_tables("Online Retail", SOURCE, TERMS, (catalogue, users, events), first_rows=first_rows)
+    return data_set.from_tables(
+        "Online Retail", SOURCE, TERMS, tables, notes=files.notes([path]), first_rows=first_rows
+    )
 
 
 def _hold(rows: pa.Table, tables: tuple[pa.Table, pa.Table, pa.Table], path: Path) -> None:

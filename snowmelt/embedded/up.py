@@ -69,7 +69,11 @@ class Up:
         parts, admit = partial(self.stack.start_parts, offset_ms), partial(self._admit, data, offset_ms)
         for step in (parts, self._create_lake, self._apply_features, admit, self._mend, self.stack.start_services):
             self.go_on()
-            step()
+            try:
+                step()
+            except StartError:
+                self.go_on()  # a Ctrl-C reaches what a step has started, too: that it ended then is no failure
+                raise
         if data is not None:
             self._load(data, path)
 

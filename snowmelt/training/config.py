@@ -35,5 +35,5 @@ class TrainingConfig:
     max_test_queries: int = 400
     min_test_queries: int = 20
     candidates: int = 500
-    negatives: int = 200
+    negatives: int = 100
     trees: TreeParams = field(default_factory=TreeParams)

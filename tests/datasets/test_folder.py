@@ -42,6 +42,16 @@ def test_csv(tmp_path: Path) -> None:
     assert data.notes == ("1 events name an item that the catalogue lacks; it cannot be recommended",)
 
 
+def test_a_csv_that_is_no_utf8_is_read_as_latin1_and_that_is_said(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    (folder / "catalogue.csv").write_bytes(CATALOGUE_CSV.replace("Oak chair", "Fauteuil ch\xeane").encode("latin-1"))
+    data = load(folder)
+    assert data.catalogue["title"].to_pylist()[0] == "Fauteuil ch\xeane"
+    said = "catalogue.csv is not UTF-8 and was read as Latin-1; convert it if names look wrong"
+    assert data.notes[0] == said
+    assert len(data.notes) == 2
+
+
 def test_the_three_kinds_say_the_same(tmp_path: Path) -> None:
     expected = load(write(tmp_path))
     rows = [

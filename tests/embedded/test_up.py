@@ -127,6 +127,23 @@ def test_the_default_set_that_was_begun_is_not_mixed_with_the_other_default(
     assert not offsets
 
 
+def test_a_part_that_ends_as_everything_is_told_to_is_no_failure(
+    up: Up, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = [False, True]  # Ctrl-C ends what a part has started, for example what lays out Kafka's folder
+
+    def start_parts(_: int) -> None:
+        if told.pop(0):
+            up._stop.set()
+        raise StartError("the folder could not be laid out")
+
+    monkeypatch.setattr(up.stack, "start_parts", start_parts)
+    data = shop(tmp_path / "mine", "2024-01-01")
+    with pytest.raises(StartError):
+        up.start(data)
+    begin(up, data)
+
+
 def test_who_asks_to_stop_need_not_wait_for_the_data_to_be_read(up: Up, offsets: list[int], tmp_path: Path) -> None:
     up._stop.set()
     begin(up, shop(tmp_path / "mine", "2024-01-01"))

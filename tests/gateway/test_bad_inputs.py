@@ -61,6 +61,8 @@ BODIES: list[tuple[str, str, bytes | dict[str, Any], int, str]] = [
     ("23 k 1.5", RECOMMEND, {"user_id": "u", "k": 1.5}, 400, "invalid_field"),
     ("23 k 1e9", RECOMMEND, {"user_id": "u", "k": 10**9}, 400, "invalid_field"),
     ("23 k missing", RECOMMEND, {"user_id": "u"}, 200, ""),
+    ("24 a control character", RECOMMEND, {"user_id": "u", "context": {"page": "a\x00b"}}, 400, "invalid_field"),
+    ("24 a control character in a name", RECOMMEND, {"user_id": "u", "context": {"a\nb": "c"}}, 400, "invalid_field"),
     ("24 an unknown filter", RECOMMEND, {"user_id": "u", "brand": "x"}, 400, "invalid_field"),
     ("25 too many categories", RECOMMEND, {"user_id": "u", "categories": ["c"] * 33}, 400, "invalid_field"),
     ("26 too many excluded", RECOMMEND, {"user_id": "u", "exclude_item_ids": ["x"] * 1001}, 400, "invalid_field"),

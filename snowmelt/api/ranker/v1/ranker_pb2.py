@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from snowmelt.api.retrieval.v1 import retrieval_pb2 as snowmelt_dot_api_dot_retrieval_dot_v1_dot_retrieval__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#snowmelt/api/ranker/v1/ranker.proto\x12\x16snowmelt.api.ranker.v1\x1a\x1b\x62uf/validate/validate.proto\x1a)snowmelt/api/retrieval/v1/retrieval.proto\"\xf4\x03\n\x0bRankRequest\x12\x31\n\x06tenant\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z0-9][a-z0-9_-]{0,63}$\x12:\n\x04user\x18\x02 \x01(\x0b\x32$.snowmelt.api.retrieval.v1.UserStateB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\ncandidates\x18\x03 \x01(\x0b\x32%.snowmelt.api.retrieval.v1.CandidatesB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x08\x61s_of_ms\x18\x04 \x01(\x03\x42\x12\xbaH\x0f\"\r\x18\x80\xb0\x8f\xe6\xb2w(\x80\xd8\xc4\xbdu\x12\x1d\n\nrelease_id\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12-\n\x07surface\x18\x06 \x01(\tB\x1c\xbaH\x19r\x17(@2\x13^[^\\x00-\\x1f\\x7f]*$\x12Z\n\x07\x63ontext\x18\x07 \x03(\x0b\x32\x30.snowmelt.api.ranker.v1.RankRequest.ContextEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01(@*\x05r\x03(\x80\x02\x12\x1a\n\x07\x65xplain\x18\x08 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x17\n\x0freturn_features\x18\t \x01(\x08\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe4\x01\n\x0cRankResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x01(\x0c\x12\x39\n\x0c\x65xplanations\x18\x03 \x03(\x0b\x32#.snowmelt.api.ranker.v1.Explanation\x12\x30\n\x06stages\x18\x04 \x03(\x0b\x32 .snowmelt.api.retrieval.v1.Stage\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0c\x12\x19\n\x11\x66\x65\x61ture_list_hash\x18\x06 \x01(\t\x12\x16\n\x0ereplica_age_ms\x18\x07 \x01(\x01\"q\n\x0b\x45xplanation\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12;\n\rcontributions\x18\x02 \x03(\x0b\x32$.snowmelt.api.ranker.v1.Contribution\x12\x12\n\nbase_score\x18\x03 \x01(\x01\"D\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\x1a\n\x18GetLoadedReleasesRequest\"W\n\x19GetLoadedReleasesResponse\x12\x13\n\x0brelease_ids\x18\x01 \x03(\t\x12\x16\n\x0ereplica_age_ms\x18\x02 \x01(\x01\x12\r\n\x05items\x18\x03 \x01(\x03\x32\xdc\x01\n\rRankerService\x12Q\n\x04Rank\x12#.snowmelt.api.ranker.v1.RankRequest\x1a$.snowmelt.api.ranker.v1.RankResponse\x12x\n\x11GetLoadedReleases\x12\x30.snowmelt.api.ranker.v1.GetLoadedReleasesRequest\x1a\x31.snowmelt.api.ranker.v1.GetLoadedReleasesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#snowmelt/api/ranker/v1/ranker.proto\x12\x16snowmelt.api.ranker.v1\x1a\x1b\x62uf/validate/validate.proto\x1a)snowmelt/api/retrieval/v1/retrieval.proto\"\x9f\x04\n\x0bRankRequest\x12\x31\n\x06tenant\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z0-9][a-z0-9_-]{0,63}$\x12:\n\x04user\x18\x02 \x01(\x0b\x32$.snowmelt.api.retrieval.v1.UserStateB\x06\xbaH\x03\xc8\x01\x01\x12\x41\n\ncandidates\x18\x03 \x01(\x0b\x32%.snowmelt.api.retrieval.v1.CandidatesB\x06\xbaH\x03\xc8\x01\x01\x12$\n\x08\x61s_of_ms\x18\x04 \x01(\x03\x42\x12\xbaH\x0f\"\r\x18\x80\xb0\x8f\xe6\xb2w(\x80\xd8\xc4\xbdu\x12\x1d\n\nrelease_id\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12-\n\x07surface\x18\x06 \x01(\tB\x1c\xbaH\x19r\x17(@2\x13^[^\\x00-\\x1f\\x7f]*$\x12\x84\x01\n\x07\x63ontext\x18\x07 \x03(\x0b\x32\x30.snowmelt.api.ranker.v1.RankRequest.ContextEntryBA\xbaH>\x9a\x01;\x10 \"\x1br\x19\x10\x01(@2\x13^[^\\x00-\\x1f\\x7f]*$*\x1ar\x18(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x1a\n\x07\x65xplain\x18\x08 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x64(\x00\x12\x17\n\x0freturn_features\x18\t \x01(\x08\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe4\x01\n\x0cRankResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x0e\n\x06scores\x18\x02 \x01(\x0c\x12\x39\n\x0c\x65xplanations\x18\x03 \x03(\x0b\x32#.snowmelt.api.ranker.v1.Explanation\x12\x30\n\x06stages\x18\x04 \x03(\x0b\x32 .snowmelt.api.retrieval.v1.Stage\x12\x10\n\x08\x66\x65\x61tures\x18\x05 \x01(\x0c\x12\x19\n\x11\x66\x65\x61ture_list_hash\x18\x06 \x01(\t\x12\x16\n\x0ereplica_age_ms\x18\x07 \x01(\x01\"q\n\x0b\x45xplanation\x12\x11\n\tcandidate\x18\x01 \x01(\x05\x12;\n\rcontributions\x18\x02 \x03(\x0b\x32$.snowmelt.api.ranker.v1.Contribution\x12\x12\n\nbase_score\x18\x03 \x01(\x01\"D\n\x0c\x43ontribution\x12\x0f\n\x07\x66\x65\x61ture\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x03 \x01(\x01\"\x1a\n\x18GetLoadedReleasesRequest\"W\n\x19GetLoadedReleasesResponse\x12\x13\n\x0brelease_ids\x18\x01 \x03(\t\x12\x16\n\x0ereplica_age_ms\x18\x02 \x01(\x01\x12\r\n\x05items\x18\x03 \x01(\x03\x32\xdc\x01\n\rRankerService\x12Q\n\x04Rank\x12#.snowmelt.api.ranker.v1.RankRequest\x1a$.snowmelt.api.ranker.v1.RankResponse\x12x\n\x11GetLoadedReleases\x12\x30.snowmelt.api.ranker.v1.GetLoadedReleasesRequest\x1a\x31.snowmelt.api.ranker.v1.GetLoadedReleasesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,23 +48,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RANKREQUEST'].fields_by_name['surface']._loaded_options = None
   _globals['_RANKREQUEST'].fields_by_name['surface']._serialized_options = b'\272H\031r\027(@2\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_RANKREQUEST'].fields_by_name['context']._loaded_options = None
-  _globals['_RANKREQUEST'].fields_by_name['context']._serialized_options = b'\272H\024\232\001\021\020 \"\006r\004\020\001(@*\005r\003(\200\002'
+  _globals['_RANKREQUEST'].fields_by_name['context']._serialized_options = b'\272H>\232\001;\020 \"\033r\031\020\001(@2\023^[^\\x00-\\x1f\\x7f]*$*\032r\030(\200\0022\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_RANKREQUEST'].fields_by_name['explain']._loaded_options = None
   _globals['_RANKREQUEST'].fields_by_name['explain']._serialized_options = b'\272H\006\032\004\030d(\000'
   _globals['_RANKREQUEST']._serialized_start=136
-  _globals['_RANKREQUEST']._serialized_end=636
-  _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_start=590
-  _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_end=636
-  _globals['_RANKRESPONSE']._serialized_start=639
-  _globals['_RANKRESPONSE']._serialized_end=867
-  _globals['_EXPLANATION']._serialized_start=869
-  _globals['_EXPLANATION']._serialized_end=982
-  _globals['_CONTRIBUTION']._serialized_start=984
-  _globals['_CONTRIBUTION']._serialized_end=1052
-  _globals['_GETLOADEDRELEASESREQUEST']._serialized_start=1054
-  _globals['_GETLOADEDRELEASESREQUEST']._serialized_end=1080
-  _globals['_GETLOADEDRELEASESRESPONSE']._serialized_start=1082
-  _globals['_GETLOADEDRELEASESRESPONSE']._serialized_end=1169
-  _globals['_RANKERSERVICE']._serialized_start=1172
-  _globals['_RANKERSERVICE']._serialized_end=1392
+  _globals['_RANKREQUEST']._serialized_end=679
+  _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_start=633
+  _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_end=679
+  _globals['_RANKRESPONSE']._serialized_start=682
+  _globals['_RANKRESPONSE']._serialized_end=910
+  _globals['_EXPLANATION']._serialized_start=912
+  _globals['_EXPLANATION']._serialized_end=1025
+  _globals['_CONTRIBUTION']._serialized_start=1027
+  _globals['_CONTRIBUTION']._serialized_end=1095
+  _globals['_GETLOADEDRELEASESREQUEST']._serialized_start=1097
+  _globals['_GETLOADEDRELEASESREQUEST']._serialized_end=1123
+  _globals['_GETLOADEDRELEASESRESPONSE']._serialized_start=1125
+  _globals['_GETLOADEDRELEASESRESPONSE']._serialized_end=1212
+  _globals['_RANKERSERVICE']._serialized_start=1215
+  _globals['_RANKERSERVICE']._serialized_end=1435
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)snowmelt/api/retrieval/v1/retrieval.proto\x12\x19snowmelt.api.retrieval.v1\x1a\x1b\x62uf/validate/validate.proto\"w\n\tUserState\x12\x18\n\x06\x65ntity\x18\x01 \x01(\tB\x08\xbaH\x05r\x03(\x84\x01\x12\x1a\n\x07profile\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@\x12\x17\n\x04seen\x18\x03 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@\x12\x1b\n\nviews_hash\x18\x04 \x01(\tB\x07\xbaH\x04r\x02(@\"d\n\nCandidates\x12\x1c\n\titem_keys\x18\x01 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\xf1\x04\x12\x19\n\x07sources\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10 \x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\r\n\x05ranks\x18\x04 \x01(\x0c\"\x8c\x04\n\x0fRetrieveRequest\x12\x31\n\x06tenant\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z0-9][a-z0-9_-]{0,63}$\x12:\n\x04user\x18\x02 \x01(\x0b\x32$.snowmelt.api.retrieval.v1.UserStateB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x01\x12$\n\x08\x61s_of_ms\x18\x04 \x01(\x03\x42\x12\xbaH\x0f\"\r\x18\x80\xb0\x8f\xe6\xb2w(\x80\xd8\xc4\xbdu\x12\x1d\n\nrelease_id\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12,\n\x10\x65xclude_item_ids\x18\x06 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x01\x12$\n\ncategories\x18\x07 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01(@\x12-\n\x07surface\x18\x08 \x01(\tB\x1c\xbaH\x19r\x17(@2\x13^[^\\x00-\\x1f\\x7f]*$\x12\x61\n\x07\x63ontext\x18\t \x03(\x0b\x32\x37.snowmelt.api.retrieval.v1.RetrieveRequest.ContextEntryB\x17\xbaH\x14\x9a\x01\x11\x10 \"\x06r\x04\x10\x01(@*\x05r\x03(\x80\x02\x12\x14\n\x0cinclude_seen\x18\n \x01(\x08\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xab\x01\n\x10RetrieveResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x39\n\ncandidates\x18\x02 \x01(\x0b\x32%.snowmelt.api.retrieval.v1.Candidates\x12\x30\n\x06stages\x18\x03 \x03(\x0b\x32 .snowmelt.api.retrieval.v1.Stage\x12\x16\n\x0ereplica_age_ms\x18\x04 \x01(\x01\"*\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x02 \x01(\x01\"\x1a\n\x18GetLoadedReleasesRequest\"W\n\x19GetLoadedReleasesResponse\x12\x13\n\x0brelease_ids\x18\x01 \x03(\t\x12\x16\n\x0ereplica_age_ms\x18\x02 \x01(\x01\x12\r\n\x05items\x18\x03 \x01(\x03\x32\xf7\x01\n\x10RetrievalService\x12\x63\n\x08Retrieve\x12*.snowmelt.api.retrieval.v1.RetrieveRequest\x1a+.snowmelt.api.retrieval.v1.RetrieveResponse\x12~\n\x11GetLoadedReleases\x12\x33.snowmelt.api.retrieval.v1.GetLoadedReleasesRequest\x1a\x34.snowmelt.api.retrieval.v1.GetLoadedReleasesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)snowmelt/api/retrieval/v1/retrieval.proto\x12\x19snowmelt.api.retrieval.v1\x1a\x1b\x62uf/validate/validate.proto\"w\n\tUserState\x12\x18\n\x06\x65ntity\x18\x01 \x01(\tB\x08\xbaH\x05r\x03(\x84\x01\x12\x1a\n\x07profile\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@\x12\x17\n\x04seen\x18\x03 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@\x12\x1b\n\nviews_hash\x18\x04 \x01(\tB\x07\xbaH\x04r\x02(@\"d\n\nCandidates\x12\x1c\n\titem_keys\x18\x01 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\xf1\x04\x12\x19\n\x07sources\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10 \x12\x0e\n\x06scores\x18\x03 \x01(\x0c\x12\r\n\x05ranks\x18\x04 \x01(\x0c\"\xb7\x04\n\x0fRetrieveRequest\x12\x31\n\x06tenant\x18\x01 \x01(\tB!\xbaH\x1er\x1c\x32\x1a^[a-z0-9][a-z0-9_-]{0,63}$\x12:\n\x04user\x18\x02 \x01(\x0b\x32$.snowmelt.api.retrieval.v1.UserStateB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05limit\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\x90N(\x01\x12$\n\x08\x61s_of_ms\x18\x04 \x01(\x03\x42\x12\xbaH\x0f\"\r\x18\x80\xb0\x8f\xe6\xb2w(\x80\xd8\xc4\xbdu\x12\x1d\n\nrelease_id\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x10\x01(@\x12,\n\x10\x65xclude_item_ids\x18\x06 \x03(\tB\x12\xbaH\x0f\x92\x01\x0c\x10\xe8\x07\"\x07r\x05\x10\x01(\x80\x01\x12$\n\ncategories\x18\x07 \x03(\tB\x10\xbaH\r\x92\x01\n\x10 \"\x06r\x04\x10\x01(@\x12-\n\x07surface\x18\x08 \x01(\tB\x1c\xbaH\x19r\x17(@2\x13^[^\\x00-\\x1f\\x7f]*$\x12\x8b\x01\n\x07\x63ontext\x18\t \x03(\x0b\x32\x37.snowmelt.api.retrieval.v1.RetrieveRequest.ContextEntryBA\xbaH>\x9a\x01;\x10 \"\x1br\x19\x10\x01(@2\x13^[^\\x00-\\x1f\\x7f]*$*\x1ar\x18(\x80\x02\x32\x13^[^\\x00-\\x1f\\x7f]*$\x12\x14\n\x0cinclude_seen\x18\n \x01(\x08\x1a.\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xab\x01\n\x10RetrieveResponse\x12\x12\n\nrelease_id\x18\x01 \x01(\t\x12\x39\n\ncandidates\x18\x02 \x01(\x0b\x32%.snowmelt.api.retrieval.v1.Candidates\x12\x30\n\x06stages\x18\x03 \x03(\x0b\x32 .snowmelt.api.retrieval.v1.Stage\x12\x16\n\x0ereplica_age_ms\x18\x04 \x01(\x01\"*\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64uration_ms\x18\x02 \x01(\x01\"\x1a\n\x18GetLoadedReleasesRequest\"W\n\x19GetLoadedReleasesResponse\x12\x13\n\x0brelease_ids\x18\x01 \x03(\t\x12\x16\n\x0ereplica_age_ms\x18\x02 \x01(\x01\x12\r\n\x05items\x18\x03 \x01(\x03\x32\xf7\x01\n\x10RetrievalService\x12\x63\n\x08Retrieve\x12*.snowmelt.api.retrieval.v1.RetrieveRequest\x1a+.snowmelt.api.retrieval.v1.RetrieveResponse\x12~\n\x11GetLoadedReleases\x12\x33.snowmelt.api.retrieval.v1.GetLoadedReleasesRequest\x1a\x34.snowmelt.api.retrieval.v1.GetLoadedReleasesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,23 +63,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RETRIEVEREQUEST'].fields_by_name['surface']._loaded_options = None
   _globals['_RETRIEVEREQUEST'].fields_by_name['surface']._serialized_options = b'\272H\031r\027(@2\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_RETRIEVEREQUEST'].fields_by_name['context']._loaded_options = None
-  _globals['_RETRIEVEREQUEST'].fields_by_name['context']._serialized_options = b'\272H\024\232\001\021\020 \"\006r\004\020\001(@*\005r\003(\200\002'
+  _globals['_RETRIEVEREQUEST'].fields_by_name['context']._serialized_options = b'\272H>\232\001;\020 \"\033r\031\020\001(@2\023^[^\\x00-\\x1f\\x7f]*$*\032r\030(\200\0022\023^[^\\x00-\\x1f\\x7f]*$'
   _globals['_USERSTATE']._serialized_start=101
   _globals['_USERSTATE']._serialized_end=220
   _globals['_CANDIDATES']._serialized_start=222
   _globals['_CANDIDATES']._serialized_end=322
   _globals['_RETRIEVEREQUEST']._serialized_start=325
-  _globals['_RETRIEVEREQUEST']._serialized_end=849
-  _globals['_RETRIEVEREQUEST_CONTEXTENTRY']._serialized_start=803
-  _globals['_RETRIEVEREQUEST_CONTEXTENTRY']._serialized_end=849
-  _globals['_RETRIEVERESPONSE']._serialized_start=852
-  _globals['_RETRIEVERESPONSE']._serialized_end=1023
-  _globals['_STAGE']._serialized_start=1025
-  _globals['_STAGE']._serialized_end=1067
-  _globals['_GETLOADEDRELEASESREQUEST']._serialized_start=1069
-  _globals['_GETLOADEDRELEASESREQUEST']._serialized_end=1095
-  _globals['_GETLOADEDRELEASESRESPONSE']._serialized_start=1097
-  _globals['_GETLOADEDRELEASESRESPONSE']._serialized_end=1184
-  _globals['_RETRIEVALSERVICE']._serialized_start=1187
-  _globals['_RETRIEVALSERVICE']._serialized_end=1434
+  _globals['_RETRIEVEREQUEST']._serialized_end=892
+  _globals['_RETRIEVEREQUEST_CONTEXTENTRY']._serialized_start=846
+  _globals['_RETRIEVEREQUEST_CONTEXTENTRY']._serialized_end=892
+  _globals['_RETRIEVERESPONSE']._serialized_start=895
+  _globals['_RETRIEVERESPONSE']._serialized_end=1066
+  _globals['_STAGE']._serialized_start=1068
+  _globals['_STAGE']._serialized_end=1110
+  _globals['_GETLOADEDRELEASESREQUEST']._serialized_start=1112
+  _globals['_GETLOADEDRELEASESREQUEST']._serialized_end=1138
+  _globals['_GETLOADEDRELEASESRESPONSE']._serialized_start=1140
+  _globals['_GETLOADEDRELEASESRESPONSE']._serialized_end=1227
+  _globals['_RETRIEVALSERVICE']._serialized_start=1230
+  _globals['_RETRIEVALSERVICE']._serialized_end=1477
 # @@protoc_insertion_point(module_scope)
