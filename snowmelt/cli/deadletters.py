@@ -115,7 +115,7 @@ def accept(
     if topic not in LAKE_TOPICS:
         raise SnowmeltError(Reason.INVALID_FIELD, f"{topic} is none of {', '.join(LAKE_TOPICS)}")
     settings = Settings.load()
-    admin = Admin(settings.kafka_bootstrap)
+    admin = Admin.at_once(settings.kafka_bootstrap)
     incarnation = admin.incarnations([topic], settings.kafka_incarnation)[topic]
     ends = {partition: marks.high for (_, partition), marks in sorted(admin.watermarks([topic]).items())}
     _lake().mark(DEAD_LETTERS, "accepted", {(incarnation, topic, p): end for p, end in ends.items()})

@@ -75,7 +75,7 @@ def _parsed(start: str) -> int:
 
 
 def _plan(settings: Settings, lake: Lake, time_ms: int) -> Plan:
-    admin = Admin(settings.kafka_bootstrap, TIMEOUT_S)
+    admin = Admin.at_once(settings.kafka_bootstrap, TIMEOUT_S)
     admin.nodes()
     return plan(lake, admin, admin.incarnations(TOPICS, settings.kafka_incarnation), time_ms)
 

@@ -81,7 +81,7 @@ def _asked() -> tuple[Admin, Rules]:
     if settings.embedded and settings.kafka_incarnation:
         detail = "the embedded broker makes its topics itself and keeps no settings of them: nothing to check or make"
         raise SnowmeltError(Reason.INVALID_FIELD, detail)
-    admin = Admin(settings.kafka_bootstrap, TIMEOUT_S)
+    admin = Admin.at_once(settings.kafka_bootstrap, TIMEOUT_S)
     return admin, Rules(settings.kafka_bootstrap, admin.nodes(), historical=settings.clock_offset_ms != 0)
 
 

@@ -69,7 +69,7 @@ class Lanes:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin = Admin(settings.kafka_bootstrap)
+        self._admin = Admin.at_once(settings.kafka_bootstrap)
         self._lake = Lake(settings.lake_url)
         self._store = StateStore(settings.redis_url, CompiledViews.load(settings.views_path))
 

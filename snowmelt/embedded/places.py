@@ -54,7 +54,7 @@ class Places:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._admin = Admin(settings.kafka_bootstrap, TIMEOUT_S)
+        self._admin = Admin.at_once(settings.kafka_bootstrap, TIMEOUT_S)
 
     def look(self, lane: str) -> list[Where]:
         """Every place of a lane, by topic and partition.

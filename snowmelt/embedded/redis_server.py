@@ -4,6 +4,9 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
+REWRITE_AT = "256mb"
+"""Below it the append-only file is not written anew: every state that changes meanwhile costs a copy of its pages."""
+
 
 def executable() -> str:
     """The redis-server binary: the wheel's, else the machine's.
@@ -34,6 +37,7 @@ def command(folder: Path, port: int, binary: str = "") -> list[str]:
         "dir": str(folder.resolve()),
         "appendonly": "yes",
         "appendfsync": "everysec",
+        "auto-aof-rewrite-min-size": REWRITE_AT,
         "save": "",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",

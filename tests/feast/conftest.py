@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,27 @@ def feast_apply(repo: Path, **environ: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+_IN_TURN = """
+import os, sys
+from feast.cli.cli import cli
+for repo in sys.argv[1:]:
+    pid = os.fork()
+    if not pid:
+        os.chdir(repo)
+        os.dup2(os.open("../said", os.O_CREAT | os.O_WRONLY), 2)
+        cli(["apply"])
+    with open(os.path.join(repo, "../code"), "w") as code:
+        code.write(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+"""
+
+
+def feast_apply_in_turn(repos: Sequence[Path]) -> list[tuple[int, str]]:
+    """Exit code and stderr of ``feast apply`` in each repository, by processes that share the import of Feast."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("SNOWMELT_")}
+    subprocess.run([sys.executable, "-c", _IN_TURN, *map(str, repos)], env=clean, capture_output=True, check=True)
+    return [(int((r.parent / "code").read_text()), (r.parent / "said").read_text()) for r in repos]
 
 
 def copy_repository(folder: Path) -> Path:

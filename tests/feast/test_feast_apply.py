@@ -19,7 +19,7 @@ from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.feast_pins import pinned
 from snowmelt.featurestore.rebuild import rebuild_online
 from snowmelt.lake import Lake
-from tests.feast.conftest import STATE, copy_repository, feast_apply
+from tests.feast.conftest import STATE, copy_repository, feast_apply, feast_apply_in_turn
 from tests.feast.lanes import START_MS, Lanes, make_cycles
 from tests.feast.matrix import ranker_column, user_column
 
@@ -38,29 +38,30 @@ def test_the_default_views_are_those_of_the_repository(views):
     assert views.dumps() == default_views().dumps(), "run `make views`"
 
 
-@pytest.mark.parametrize(
-    ("was", "becomes", "said"),
-    [
-        ('function="distinct"', 'function="distnct"', "did you mean 'distinct'"),
-        ("slide_interval=HOUR)", "slide_interval=timedelta(minutes=7))", "is no multiple of its hop of 0:07:00"),
-        ('EVENT_TYPES = "view,click', 'EVENT_TYPES = "click,view', "append only"),
-        ('name="price_level"', 'name="price_liked"', "read price_level (float32) of it: put the line back"),
-    ],
-)
-def test_what_cannot_be_computed_is_refused_in_one_clear_line(applied, tmp_path, was, becomes, said):
-    repo = copy_repository(tmp_path)
-    (tmp_path / STATE).mkdir()
-    before = (applied.parent / STATE / "views.json").read_text()
-    (tmp_path / STATE / "views.json").write_text(before)
-    text = (repo / "features.py").read_text()
-    assert was in text
-    (repo / "features.py").write_text(text.replace(was, becomes))
-    done = feast_apply(repo)
-    last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode != 0
-    assert "SnowmeltError: invalid_field" in last
-    assert said in last
-    assert (tmp_path / STATE / "views.json").read_text() == before
+REFUSED = [
+    ('function="distinct"', 'function="distnct"', "did you mean 'distinct'"),
+    ("slide_interval=HOUR)", "slide_interval=timedelta(minutes=7))", "is no multiple of its hop of 0:07:00"),
+    ('EVENT_TYPES = "view,click', 'EVENT_TYPES = "click,view', "append only"),
+    ('name="price_level"', 'name="price_liked"', "read price_level (float32) of it: put the line back"),
+]
+
+
+def test_what_cannot_be_computed_is_refused_in_one_clear_line(applied, tmp_path):
+    before, repos = (applied.parent / STATE / "views.json").read_text(), []
+    for number, (was, becomes, _) in enumerate(REFUSED):
+        repo = copy_repository(tmp_path / str(number))
+        (repo.parent / STATE).mkdir()
+        (repo.parent / STATE / "views.json").write_text(before)
+        text = (repo / "features.py").read_text()
+        assert was in text
+        (repo / "features.py").write_text(text.replace(was, becomes))
+        repos.append(repo)
+    for repo, (_, _, said), (code, stderr) in zip(repos, REFUSED, feast_apply_in_turn(repos), strict=True):
+        last = stderr.strip().splitlines()[-1]
+        assert code != 0
+        assert "SnowmeltError: invalid_field" in last
+        assert said in last
+        assert (repo.parent / STATE / "views.json").read_text() == before
 
 
 def test_writes_from_the_side_are_refused_with_what_to_do(lanes, open_store):

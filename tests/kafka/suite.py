@@ -130,8 +130,9 @@ class BrokerSuite:
         for _ in range(15_000):
             crowded.post(backend.topic, b"k0", b"v", 1_600_000_000_000)
         crowded.close()
-        starts = backend.ends()
+        ends = backend.ends()
         sent = send(backend, 200)
+        starts = {(backend.topic, each.partition): ends[backend.topic, each.partition] for each in sent}
         (behind,) = {d.partition for d in sent[::7]}
         starts[backend.topic, behind] -= 15_000
         found = first_times_ms(backend.bootstrap, starts)

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.runtime.kafka.asking import Asker, code_of, passing
+from snowmelt.runtime.kafka.asking import SILENT, Asker, code_of, passing, refuse
 
 TIMEOUT_S = 10.0
 COMPACTED = (topics.CATALOG, topics.USERS)
@@ -82,6 +82,17 @@ class Admin:
     def __init__(self, bootstrap: str, timeout_s: float = TIMEOUT_S) -> None:
         self._asker = Asker(bootstrap, timeout_s)
         self._timeout_s = timeout_s
+
+    @classmethod
+    def at_once(cls, bootstrap: str, timeout_s: float = TIMEOUT_S) -> "Admin":
+        """For who sits and waits: where nothing listens that is said now, and not after ``timeout_s``.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE.
+        """
+        if refuse(bootstrap):
+            raise SnowmeltError(Reason.UNAVAILABLE, f"{SILENT}: nothing listens at {bootstrap}")
+        return cls(bootstrap, timeout_s)
 
     def create_topics(self, specs: Iterable[TopicSpec]) -> None:
         """Makes the topics that are not there yet, and waits until the brokers know them.

@@ -14,6 +14,7 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 
 CONNECT_S = 0.5
 AGAIN_S, LEAST_S = 0.1, 0.1
+SILENT = "Kafka does not answer (start it, or mend SNOWMELT_KAFKA_BOOTSTRAP)"
 SEEN_S = 1.0
 """How long nodes that answered are taken to do so."""
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class Asker:
 
     def _asked(self, deadline: float) -> tuple[AdminClient, ClusterMetadata]:
         while True:
-            with self.failing("Kafka does not answer (start it, or mend SNOWMELT_KAFKA_BOOTSTRAP)"):
+            with self.failing(SILENT):
                 client = self._client or AdminClient(self._settings)
                 told = client.list_topics(timeout=max(LEAST_S, deadline - time.monotonic()))
             self._client, self._nodes = client, tuple(told.brokers.values())
@@ -133,6 +134,20 @@ class Asker:
         except (KafkaException, TimeoutError) as error:
             self._client = None
             raise _unavailable(what, error) from error
+
+
+def refuse(bootstrap: str) -> bool:
+    """Whether all of Kafka's addresses refuse connections, which they say at once: nothing listens there."""
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+        except ConnectionRefusedError:
+            continue
+        except (OSError, ValueError, OverflowError):
+            return False
+        return False
+    return True
 
 
 def _answers(node: BrokerMetadata) -> bool:
