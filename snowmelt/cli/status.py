@@ -19,6 +19,7 @@ from snowmelt.embedded.lanes import Flow, Lanes
 from snowmelt.embedded.places import Places, ask, ask_lanes
 from snowmelt.runtime.auth import Role
 from snowmelt.runtime.config import ConfigError, Settings
+from snowmelt.runtime.kafka.admin import Admin
 
 LONG_S = 60.0
 """A lane that cannot be asked is taken for ready until a record that its sink lacks is so old."""
@@ -59,7 +60,7 @@ def look(settings: Settings) -> dict[str, Any]:
 
 
 def _flows(settings: Settings) -> Sequence[Flow]:
-    lanes = Lanes(settings)
+    lanes = Lanes(settings, Admin.at_once(settings.kafka_bootstrap))
     try:
         flows = lanes.flows()
         # A sink that was exchanged between two reads explains what a second look does not show again.

@@ -67,9 +67,9 @@ class Flow:
 class Lanes:
     """Reads the log's ends and both sinks' own offsets; nothing here is a consumer."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, admin: Admin | None = None) -> None:
         self._settings = settings
-        self._admin = Admin.at_once(settings.kafka_bootstrap)
+        self._admin = admin or Admin(settings.kafka_bootstrap)
         self._lake = Lake(settings.lake_url)
         self._store = StateStore(settings.redis_url, CompiledViews.load(settings.views_path))
 
