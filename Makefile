@@ -10,8 +10,8 @@ PROTOS := $(shell cd protos 2>/dev/null && find snowmelt -name '*.proto' | sort)
 STUBS = $(BIN)/python -m grpc_tools.protoc -Iprotos \
   --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 
-# The locks are whole, so that nothing is left to resolve (`make lint` holds them to that). pip compiles on one core; that
-# some file of a package is for another Python is no error.
+# The locks are whole, so that nothing is left to resolve; `pip check` holds them to that. pip compiles on one core; that some
+# file of a package is for another Python is no error.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile
 COMPILE := @$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 
@@ -23,6 +23,7 @@ help: ## this list
 $(VENV)/.installed: requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -r requirements.lock
+	@$(BIN)/python -m pip check
 	$(COMPILE)
 	@echo "$(CURDIR)" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')/snowmelt-checkout.pth
 	@printf '#!%s -P\nfrom snowmelt.cli.main import main\nmain()\n' "$(abspath $(BIN))/python" > $(BIN)/snowmelt
@@ -47,7 +48,7 @@ down: ## drain both lanes, then stop everything
 test: $(VENV)/.installed-dev ## the whole suite, but for what `make drills` runs
 	@$(MAKE) --no-print-directory --keep-going --jobs=3 test-timed test-calm
 
-# What keeps to times runs beside what can wait longest, which gives way to it. The running system comes first and alone;
+# What keeps to times runs beside what can wait longest, which gives way to it. The running system comes first;
 # then the drills, which wait for JVMs and for lanes that were killed, beside all the rest.
 CHAOS := tests/chaos
 CALM := $(addprefix tests/,architecture blending cli datasets docs e2e/test_readme.py feast features kafka lake ranking)

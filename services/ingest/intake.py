@@ -24,7 +24,7 @@ PAUSE_AT, PAUSE_ALL_AT = 0.8, 1.25
 SHOW_S = 5.0
 DRAIN_S = 5.0
 """How long what was read may take to be written when the process ends; what is not comes again at the next start."""
-LET_GO_S = 2.0
+LET_GO_S = 3.0
 """How long a partition that goes to another process waits for the write that it is in."""
 
 

@@ -139,7 +139,7 @@ def _end(intake: Intake, consumer: Consumer, helpers: Sequence[threading.Thread]
         time.monotonic() - left,
     )
     if not intake.ended:  # a write that hangs is in the sink whole, or not at all
-        leave("the sink, or who was asked for it, still hangs; what was read comes again")
+        leave("the sink still writes, or hangs, or who was asked for it does; what was read comes again")
     if not ended:
         leave("the broker, or the lake, still hangs")
     left_well.result()

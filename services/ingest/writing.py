@@ -1,4 +1,4 @@
-"""The thread that hands what was read to the lane, in writes of a size that the sink takes in about three seconds."""
+"""The thread that hands what was read to the lane, in writes of a size that the sink takes in about two seconds."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ _LOG = logging.getLogger(__name__)
 BEAT_S = 5.0
 FOLLOW_S = 0.5
 RETRY_MAX_S = 2.0
-WRITE_S, WRITE_ROWS_LEAST, WRITE_ROWS_FIRST = 3.0, 2_000, 20_000
+WRITE_S, WRITE_ROWS_LEAST, WRITE_ROWS_FIRST = 2.0, 2_000, 20_000
 """How long a write should take at most where much waits; by it the rows of one are set, from some at the start on.
 
 The more rows, the fewer states: an entity is merged once a write, however often it comes."""

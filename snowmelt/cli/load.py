@@ -32,14 +32,16 @@ def load(
     try:
         with nullcontext() if as_json else reporter:
             progress = silent if as_json else reporter.progress
-            loaded = send(open_data_set(data, progress), settings, progress, _until)
+            held = open_data_set(data, progress)
+            loaded = send(held, settings, progress, _until)
     except BadDataError as wrong:
         sys.stderr.write(f"snowmelt: {wrong}\n")
         raise typer.Exit(ExitCode.BAD_DATA) from None
     except TimeoutError as late:
         sys.stderr.write(f"snowmelt: {late}\n")
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
-    for line in [json.dumps(asdict(loaded))] if as_json else loaded.lines():
+    lines = (*held.notes, *loaded.lines())
+    for line in [json.dumps({**asdict(loaded), "notes": held.notes})] if as_json else lines:
         reporter.say(line)
 
 

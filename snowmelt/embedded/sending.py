@@ -17,6 +17,7 @@ from snowmelt.features.views import CompiledViews
 from snowmelt.lake import Lake
 from snowmelt.lake.schemas import DEAD_LETTERS
 from snowmelt.runtime.config import Settings
+from snowmelt.runtime.kafka.admin import Admin
 from snowmelt.runtime.kafka.producer import Delivery, Producer
 from snowmelt.training.errors import BadDataError
 
@@ -59,7 +60,8 @@ def send(data: DataSet, settings: Settings, progress: Progress, until: Until) ->
     refuse_unfit(data, settings)
     lake = Lake(settings.lake_url)
     before = lake.rows(DEAD_LETTERS)
-    lanes, producer = Lanes(settings), Producer(settings.kafka_bootstrap, "loader")
+    lanes = Lanes(settings, Admin.at_once(settings.kafka_bootstrap))
+    producer = Producer(settings.kafka_bootstrap, "loader")
     try:
         loaded = load(
             data,

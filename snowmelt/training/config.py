@@ -21,8 +21,9 @@ class TrainingConfig:
         max_queries, max_test_queries: at most so many in all.
         min_test_queries: fewer are no evaluation.
         candidates: proposed for each query, as in serving.
-        negatives: kept of each query's candidates that were not chosen.
-        trees: with ``negatives`` as chosen on the validation months of ``retail-month``.
+        negatives: kept of each query's candidates that were not chosen; 200 were .0013 better in NDCG@10 on the
+            validation months of ``retail-month`` (.1547), and take nearly twice the time.
+        trees: as chosen on those months.
     """
 
     positives: str = DEFAULT_RULES

@@ -236,6 +236,7 @@ RPC: list[tuple[str, str, bytes, dict[str, Any], grpc.StatusCode]] = [
     ("56 no UTF-8", METHOD + "Recommend", b"\x0a\x01\xff", {}, grpc.StatusCode.INVALID_ARGUMENT),
     ("57 too large", METHOD + "Recommend", b"\x0a" * 2_000_000, {}, grpc.StatusCode.RESOURCE_EXHAUSTED),
     ("58 metadata of 20 KiB", METHOD + "Recommend", b"", {"x": "y" * 20_000}, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    # Their client gives up by itself: nothing may arrive.
     ("60 a deadline that has passed", METHOD + "Recommend", b"\x0a\x01u", {"timeout": -1},
      grpc.StatusCode.DEADLINE_EXCEEDED),
     ("64 a million entries", METHOD + "Recommend", b"\x0a\x01u" + b"\x32\x01a" * 300_000, {},

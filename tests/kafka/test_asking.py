@@ -17,9 +17,10 @@ def taken() -> Iterator[str]:
 
 
 @pytest.fixture
-def free() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+def free() -> Iterator[str]:
+    with socket.socket() as bound:  # nobody else gets it, and nothing listens
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
 def test_all_must_refuse(free: str, taken: str) -> None:

@@ -117,6 +117,8 @@ REFUSED = [
             ("control characters in a surface", {"surface": "a\n"}, "surface"),
             ("a context key of 10 kB", {"context": {"k" * 10_000: "v"}}, "context"),
             ("a context value of 10 kB", {"context": {"k": "v" * 10_000}}, "context"),
+            ("control characters in a context key", {"context": {"k\n": "v"}}, "context"),
+            ("control characters in a context value", {"context": {"k": "v\0"}}, "context"),
         )
     ),
     ("an empty excluded id", retrieve(exclude_item_ids=["a", ""]), "exclude_item_ids[1]"),
