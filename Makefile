@@ -51,7 +51,8 @@ test: $(VENV)/.installed-dev ## the whole suite, but for what `make drills` runs
 # What keeps to times runs beside what can wait longest, which gives way to it. The running system comes first;
 # then the drills, which wait for JVMs and for lanes that were killed, beside all the rest.
 CHAOS := tests/chaos
-CALM := $(addprefix tests/,architecture blending cli datasets docs e2e/test_readme.py feast features kafka lake ranking)
+CALM := $(addprefix tests/,architecture blending cli datasets docs e2e/test_readme.py evaluation feast features kafka \
+  lake ranking releases training)
 E2E := tests/e2e --ignore=tests/e2e/test_readme.py
 REST := $(addprefix --ignore=,tests/e2e $(CHAOS) $(CALM))
 BESIDE = @said=$$(nice -n $(1) $(BIN)/python -m pytest $(2) 2>&1); code=$$?; echo "$(2):"; echo "$$said"; exit $$code

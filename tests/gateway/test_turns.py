@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 from services.gateway.request import Request
 from services.gateway.turns import QUEUE, Turns
@@ -91,9 +92,12 @@ def test_who_waits_too_long_is_not_admitted_and_takes_no_turn() -> None:
 
 def test_a_crowd_behind_a_late_backend_is_answered_from_popularity(house: House) -> None:
     house.retrieval.late_s = 1.0
+    connected = Barrier(12, timeout=60)  # who comes later finds retrieval left alone, and waits for nobody
 
     def ask(_: int) -> RecommendResponse:
         with house.client() as client:
+            client.user_state("nobody")
+            connected.wait()
             return client.recommend("nobody", k=3, timeout_ms=400)
 
     with ThreadPoolExecutor(12) as crowd:

@@ -21,10 +21,11 @@ from snowmelt.features.defaults import default_views
 
 
 @pytest.fixture
-def silent() -> Iterator[str]:
-    """The address of something that takes connections and never says a word."""
+def silent() -> Iterator[socket.socket]:
+    """Something that takes connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+        server.settimeout(60)
+        yield server
 
 
 def test_the_answer_is_what_the_work_comes_to() -> None:
@@ -74,12 +75,12 @@ def test_who_leaves_for_an_error_says_it_and_has_failed(
 
 
 @pytest.mark.parametrize("lane", ["lake", "features"])
-def test_a_lane_whose_kafka_does_not_answer_ends_when_told(lane: str, silent: str, tmp_path: Path) -> None:
+def test_a_lane_whose_kafka_does_not_answer_ends_when_told(lane: str, silent: socket.socket, tmp_path: Path) -> None:
     default_views().dump(tmp_path / "views.json")
     ops = f"127.0.0.1:{free_port()}"
     environ = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_")} | {
         "SNOWMELT_STATE_DIR": str(tmp_path),
-        "SNOWMELT_KAFKA_BOOTSTRAP": silent,
+        "SNOWMELT_KAFKA_BOOTSTRAP": f"127.0.0.1:{silent.getsockname()[1]}",
         "SNOWMELT_INGEST_LANE": lane,
         "SNOWMELT_INGEST_OPS_ADDRESS": ops,
     }
@@ -92,9 +93,11 @@ def test_a_lane_whose_kafka_does_not_answer_ends_when_told(lane: str, silent: st
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
+        asking, _ = silent.accept()
         told = time.monotonic()
         process.terminate()
         assert process.wait(60) == ExitCode.OK
+        asking.close()
         assert time.monotonic() - told < END_S
     finally:
         process.kill()
