@@ -79,7 +79,12 @@ def _is_utf8(path: Path) -> bool:
 
 
 def _read_csv(path: Path) -> pa.Table:
-    return _parse_csv(path, "utf8" if _is_utf8(path) else "latin-1")
+    try:
+        return _parse_csv(path, "utf8")
+    except pa.ArrowInvalid as error:
+        if "UTF8" not in str(error):
+            raise
+    return _parse_csv(path, "latin-1")
 
 
 def _parse_csv(path: Path, encoding: str) -> pa.Table:
