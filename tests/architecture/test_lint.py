@@ -1,4 +1,4 @@
-"""What ``make lint`` says of the protos: whatever the checkout, a broken wire and stubs that drifted are noticed."""
+"""What ``make lint`` says of the protos: a broken wire is noticed where there is history, stubs that drifted everywhere."""
 
 import copy
 import os
