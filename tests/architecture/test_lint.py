@@ -1,4 +1,4 @@
-"""What ``make lint`` says of the protos: a broken wire is noticed where there is history, stubs that drifted everywhere."""
+"""What ``make lint`` says of the protos: a broken wire where there is history, stubs that drifted in any case."""
 
 import copy
 import os
