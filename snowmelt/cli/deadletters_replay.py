@@ -10,6 +10,7 @@ from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import Lake
 from snowmelt.lake.letters import Letter, Replay, chunks, mark_replayed, payloads
 from snowmelt.runtime.config import Settings
+from snowmelt.runtime.kafka.asking import require_listener
 from snowmelt.runtime.kafka.producer import Delivery, Producer
 
 ORIGIN = "snowmelt-replay-of"
@@ -42,6 +43,7 @@ def replay_letters(lake: Lake, found: Sequence[Letter], *, again: bool, value: b
         raise SnowmeltError(Reason.INVALID_FIELD, detail)
     settings = Settings.load()
     clock = Clock(settings.clock_offset_ms)
+    require_listener(settings.kafka_bootstrap)
     producer = Producer(settings.kafka_bootstrap, max_record_bytes=_RECORD_BYTES)
     try:
         for part in chunks(whole):

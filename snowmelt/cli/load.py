@@ -17,6 +17,7 @@ from snowmelt.datasets.open import open_data_set
 from snowmelt.embedded.console import Reporter
 from snowmelt.embedded.sending import send
 from snowmelt.runtime.config import Settings
+from snowmelt.runtime.kafka.asking import require_listener
 from snowmelt.training.errors import BadDataError
 
 
@@ -29,6 +30,8 @@ def load(
 ) -> None:
     """Sends catalogue, users and events; what the lake holds already is left out."""
     settings, reporter = Settings.load(), Reporter()
+    if data is None or data.exists():
+        require_listener(settings.kafka_bootstrap)
     try:
         with nullcontext() if as_json else reporter:
             progress = silent if as_json else reporter.progress

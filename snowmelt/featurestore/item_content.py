@@ -35,7 +35,7 @@ class ItemContent:
         """With the items of some packed states of ``view`` put in or replaced; and the keys of those, uint64[m].
 
         Raises:
-            SnowmeltError: FEATURES_MISMATCH where other views wrote a state.
+            SnowmeltError, DecodeError: FEATURES_MISMATCH where one is no state of the view; it holds no item.
         """
         values = view.finish(states, _ALL_TIME_MS)
         known = [row for row, payload in enumerate(values[CONTENT_FEATURE]) if payload is not None]

@@ -5,25 +5,30 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, Keys
 from snowmelt.contracts.items import ItemColumns, Rows
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.change_feed import ChangeFeed, Changes
 from snowmelt.featurestore.connection import connect
+from snowmelt.featurestore.damage import States, read_sound
 from snowmelt.featurestore.item_content import ItemContent
 from snowmelt.featurestore.item_statistics import ItemStatistics
 from snowmelt.featurestore.live_views import LiveViews
+from snowmelt.runtime import metrics
 
 CONTENT_VIEW = "item_content"
 STATISTICS_VIEW = "item_stats"
 POLL_S = 0.2
 AGAIN_S = 5.0
 """Until everything is read anew, where what was read could not be taken."""
+REBUILD = "`snowmelt rebuild online` makes it anew"
+T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,6 +58,7 @@ class ItemReplica:
         self._statistics_s, self._statistics_at = statistics_s, -math.inf
         self._read_at: float | None = None
         self._fault = ""
+        self._damaged: dict[str, set[str]] = {}
         self._callbacks: list[Callable[[Keys], None]] = []
         self._on_views: list[Callable[[], None]] = []
         self._stop = threading.Event()
@@ -143,11 +149,15 @@ class ItemReplica:
         statistics = self._statistics
         if changes.reset:
             statistics = ItemStatistics(views.views[STATISTICS_VIEW], self._tenant)
+            self._damaged.clear()
         touched = np.empty(0, np.uint64)
-        if fresh := changes.states.get(CONTENT_VIEW, ()):
-            content, touched = content.updated(views.views[CONTENT_VIEW], [state for _, state in fresh])
-        if counted := changes.states.get(STATISTICS_VIEW, ()):
-            statistics.update(counted)
+
+        def update(states: States) -> tuple[ItemContent, Keys]:
+            return content.updated(views.views[CONTENT_VIEW], [state for _, state in states])
+
+        if taken := self._read(changes, CONTENT_VIEW, update):
+            content, touched = taken
+        self._read(changes, STATISTICS_VIEW, statistics.update)
         others = views is not self._views
         self._views, self._statistics, self._content = views, statistics, content
         if others:  # first: what fails below is tried again, but these views are no others then
@@ -156,3 +166,23 @@ class ItemReplica:
         if len(touched):
             for callback in self._callbacks:
                 callback(touched)
+
+    def _read(self, changes: Changes, view: str, read: Callable[[States], T]) -> T | None:
+        """What ``read`` gives of a view's changes; of items that are damaged what was known before stands.
+
+        Raises:
+            SnowmeltError: FEATURES_MISMATCH where all states that there are would be damaged: they are others.
+        """
+        states = changes.states.get(view, ())
+        if not states:
+            return None
+        found, damaged = read_sound(states, read)
+        if changes.reset and len(damaged) == len(states):
+            raise SnowmeltError(Reason.FEATURES_MISMATCH, f"no state of {view} can be read: {REBUILD}")
+        for item in damaged:
+            _LOG.error(
+                "the state of item %r in %s is damaged, and what was known of it stands: %s", item, view, REBUILD
+            )
+        self._damaged[view] = self._damaged.get(view, set()) - {item for item, _ in states} | set(damaged)
+        metrics.DAMAGED_ITEMS.labels(view).set(len(self._damaged[view]))
+        return found

@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from snowmelt.contracts.errors import SnowmeltError
 from snowmelt.contracts.ids import Keys, item_keys
 from snowmelt.contracts.items import Rows
-from snowmelt.features.plan import Numbers
 from snowmelt.features.reading import OnlineReading
 from snowmelt.features.views import CompiledView
 from snowmelt.featurestore.key_index import KeyIndex
 
 FINISHED_AT_ONCE = 4096
-_VOID = (1, 0)
-"""A span that holds no instant."""
 
 
 class ItemStatistics:
@@ -36,14 +32,18 @@ class ItemStatistics:
         self._index = KeyIndex()
         # Row 0 is the state of nothing; finishing it now takes the time to compile from the first request.
         self._states: list[bytes | None] = [None]
-        self._asked_ms: int | None = None
-        self._values, self._spans = self._plan.numbers(self._plan.open([None]), 0)
+        self._asked_ms = 0
+        self._values, self._spans = self._plan.numbers(self._plan.open([None]), self._asked_ms)
 
     def update(self, states: Sequence[tuple[str, bytes]]) -> None:
-        """Takes the newest states of some items, (item_id, packed state), each item once."""
+        """Takes the newest states of some items, (item_id, packed state), each item once.
+
+        Raises:
+            SnowmeltError: FEATURES_MISMATCH where one is no state of the view; then none is taken.
+        """
         keys = item_keys(self._tenant, (item for item, _ in states))
         packed = [state for _, state in states]
-        finished = self._finished(packed)
+        finished = self._plan.numbers(self._plan.open(packed), self._asked_ms)
         with self._lock:
             self._index = self._index.extended(keys)
             rows, size = self._index.find(keys) + 1, len(self._index) + 1
@@ -52,17 +52,10 @@ class ItemStatistics:
                 self._states[row] = state
             if size > len(self._spans):
                 self._values, self._spans = _grown(self._values, size), _grown(self._spans, size)
-            if finished is None:
-                self._spans[rows] = _VOID
-            else:
-                self._values[rows], self._spans[rows] = finished.values, finished.spans
+            self._values[rows], self._spans[rows] = finished.values, finished.spans
 
     def read(self, keys: Keys, as_of_ms: int) -> dict[str, npt.NDArray[np.float32]]:
-        """Each number of the view by name, [n], finished at ``as_of_ms``; an unknown item has those of nothing.
-
-        Raises:
-            SnowmeltError: FEATURES_MISMATCH where other views wrote a state.
-        """
+        """Each number of the view by name, [n], finished at ``as_of_ms``; an unknown item has those of nothing."""
         with self._lock:
             self._asked_ms = as_of_ms
             rows = self._index.find(keys) + 1
@@ -72,15 +65,6 @@ class ItemStatistics:
                 self._finish(stale[start : start + FINISHED_AT_ONCE], as_of_ms)
             values = self._values[rows]
         return self._view.values(OnlineReading(self._plan, values, {}, as_of_ms), self._names)
-
-    def _finished(self, packed: list[bytes]) -> Numbers | None:
-        if self._asked_ms is None:
-            return None
-        try:
-            return self._plan.numbers(self._plan.open(packed), self._asked_ms)
-        except SnowmeltError:
-            # Who asks for such an item is told; the others go on.
-            return None
 
     def _finish(self, rows: Rows, as_of_ms: int) -> None:
         found = self._plan.numbers(self._plan.open([self._states[row] for row in rows.tolist()]), as_of_ms)

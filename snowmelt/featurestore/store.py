@@ -10,6 +10,7 @@ from operator import itemgetter
 import redis
 from redis.exceptions import NoScriptError
 
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
@@ -139,7 +140,7 @@ class StateStore:
         where another range was refused. Sending a write again is safe, also after an answer was lost.
 
         Raises:
-            SnowmeltError: UNAVAILABLE; INTERNAL where a state cannot be merged.
+            SnowmeltError: UNAVAILABLE; INTERNAL where a state is damaged and cannot be merged.
         """
         epoch = uuid.uuid4().hex
         with redis_errors():
@@ -152,9 +153,9 @@ class StateStore:
     def _send(self, writes: Sequence[BucketWrite], epoch: str) -> list[list[int]]:
         sha = self._sha = self._sha or str(self.client.script_load(self._script))
         found = answers(self.client, lambda: (("EVALSHA", sha, *self._command(write, epoch)) for write in writes))
-        for answer in found:
+        for write, answer in zip(writes, found, strict=True):
             if isinstance(answer, Exception):
-                raise answer
+                raise _unmerged(write, answer) if "user_script" in str(answer) else answer
         return found
 
     def _command(self, write: BucketWrite, epoch: str) -> list[bytes | str | int]:
@@ -209,6 +210,14 @@ class StateStore:
     def close(self) -> None:
         """Gives the connections back."""
         self.client.close()
+
+
+def _unmerged(write: BucketWrite, error: Exception) -> SnowmeltError:
+    return SnowmeltError(
+        Reason.INTERNAL,
+        f"a state in bucket {write.bucket} is damaged, and nothing of the write was applied: `snowmelt rebuild online` "
+        f"makes the states anew ({error})",
+    )
 
 
 def _chunks(rows: list[int]) -> Iterator[list[int]]:

@@ -49,6 +49,9 @@ FEATURE_AGE_SECONDS = Gauge(
     "snowmelt_lag_seconds of the lane features.",
     ["service"],
 )
+DAMAGED_ITEMS = Gauge(
+    "snowmelt_damaged_items", "Items whose state in the view cannot be read; the others are served.", ["view"]
+)
 RELEASE_AGE_SECONDS = Gauge("snowmelt_release_age_seconds", "Age of the release that is served.", ["service"])
 RELEASES_REFUSED = Counter(
     "snowmelt_releases_refused_total", "How often a release that was activated could not be verified or opened.",

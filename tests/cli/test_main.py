@@ -41,6 +41,7 @@ TABLE = [
     (("offsets", "replay", "--from", "yesterday"), 1, "is no time: say 2024-05-01T12:00 (UTC)"),
     (("offsets", "replay", "--from", "0"), 1, "is no time"),
     (("offsets", "replay", "--from", "2024-05-01"), 69, "nothing listens at"),
+    (("load",), 69, "nothing listens at"),
     (("load", "nowhere.parquet"), 65, "nowhere.parquet: there is no such file or folder"),
     (("up", "--broker", "rabbit"), 2, "rabbit"),
     (("evaluate", "retail-week"), 2, ""),

@@ -2,102 +2,25 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import redis
 
-from snowmelt.api.events.v1 import events_pb2
-from snowmelt.contracts.clock import HOUR_MS
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
-from snowmelt.features.defaults import default_views
-from snowmelt.features.rows import Rows
-from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore.change_feed import ChangeFeed
 from snowmelt.featurestore.generations import generation_name
 from snowmelt.featurestore.item_replica import CONTENT_VIEW, STATISTICS_VIEW, ItemReplica
 from snowmelt.featurestore.live_views import LiveViews
 from snowmelt.featurestore.store import StateStore
+from tests.featurestore.shop import AS_OF_MS, ITEMS, VIEWS, Follow, Shop, until
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.views import ADDED, with_a_feature
-from tests.fixtures.writes import one_range
-
-VIEWS = default_views()
-ITEMS = [f"i{n}" for n in range(40)]
-START_MS = 1_700_000_000_000
-AS_OF_MS = START_MS + HOUR_MS
 
 
-class Shop:
-    """Writes content and clicks as the feature lane does."""
-
-    def __init__(self, url: str, generation: str | None = None, views: CompiledViews = VIEWS) -> None:
-        self.views = views
-        self.store = StateStore(url, views, generation)
-        self.offset = 0
-
-    def put(self, rows: Rows) -> None:
-        writes: dict[int, list[tuple[int, str, bytes]]] = {}
-        for place, view in enumerate(self.views.views.values()):
-            folded = view.fold(rows)
-            for entity, state in zip(folded.entities, folded.states, strict=True):
-                writes.setdefault(entity_bucket(DEFAULT_TENANT, entity), []).append((place, entity, state))
-        self.offset += 1
-        topic = f"{rows.topic}-{self.offset}"
-        self.store.apply([one_range(b, "inc", topic, 0, 0, 1, deltas) for b, deltas in writes.items()])
-
-    def upsert(self, items: list[str], title: str) -> None:
-        upserts = [
-            events_pb2.CatalogChange(
-                upsert=events_pb2.ItemUpsert(
-                    tenant=DEFAULT_TENANT, item_id=i, title=title, event_time_ms=START_MS + self.offset
-                )
-            )
-            for i in items
-        ]
-        self.put(Rows.from_catalog(upserts, [u.SerializeToString() for u in upserts], list(range(len(upserts)))))
-
-    def click(self, items: list[str], type_: str = "click", value: float | None = None) -> None:
-        clicks = [
-            events_pb2.Event(
-                event_id=f"e{n}",
-                tenant=DEFAULT_TENANT,
-                user_id=f"u{n}",
-                item_id=i,
-                type=type_,
-                value=value,
-                event_time_ms=START_MS + self.offset,
-            )
-            for n, i in enumerate(items)
-        ]
-        self.put(Rows.from_events(clicks, self.views, list(range(len(clicks)))))
-
-
-Follow = Callable[..., ItemReplica]
-
-
-@pytest.fixture
-def follow() -> Iterator[Follow]:
-    started: list[ItemReplica] = []
-
-    def start(url: str, views: LiveViews | None = None) -> ItemReplica:
-        replica = ItemReplica(url, views or LiveViews(VIEWS))
-        replica.start()
-        started.append(replica)
-        return replica
-
-    yield start
-    for replica in started:
-        replica.stop()
-
-
-def until_agrees(replica: ItemReplica, store: StateStore, title: str, timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not agrees(replica, store, title):
-        assert time.monotonic() < deadline, f"the replica never came to {title!r}"
-        time.sleep(0.02)
+def until_agrees(replica: ItemReplica, store: StateStore, title: str) -> None:
+    until(lambda: agrees(replica, store, title), f"the replica never came to {title!r}")
 
 
 def agrees(replica: ItemReplica, store: StateStore, title: str) -> bool:
@@ -185,13 +108,6 @@ def test_a_rebuild_with_other_views_is_gone_over_to_when_these_are_on_disk(
     best = replica.statistics(item_keys(DEFAULT_TENANT, ITEMS), AS_OF_MS)[ADDED]
     np.testing.assert_array_equal(best, [4.0 if 3 <= n < 6 else np.nan for n in range(len(ITEMS))])
     assert gone_over.wait(5.0)
-
-
-def until(reached: Callable[[], object], timeout_s: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not reached():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.02)
 
 
 def calls(shop: Shop, command: str) -> int:

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from snowmelt.contracts import topics
 from snowmelt.contracts.errors import Reason, SnowmeltError
-from snowmelt.runtime.kafka.asking import SILENT, Asker, code_of, passing, refuse
+from snowmelt.runtime.kafka.asking import Asker, code_of, passing, require_listener
 
 TIMEOUT_S = 10.0
 COMPACTED = (topics.CATALOG, topics.USERS)
@@ -85,13 +85,12 @@ class Admin:
 
     @classmethod
     def at_once(cls, bootstrap: str, timeout_s: float = TIMEOUT_S) -> "Admin":
-        """For who sits and waits: where nothing listens that is said now, and not after ``timeout_s``.
+        """For who sits and waits; see ``require_listener``.
 
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        if refuse(bootstrap):
-            raise SnowmeltError(Reason.UNAVAILABLE, f"{SILENT}: nothing listens at {bootstrap}")
+        require_listener(bootstrap)
         return cls(bootstrap, timeout_s)
 
     def create_topics(self, specs: Iterable[TopicSpec]) -> None:

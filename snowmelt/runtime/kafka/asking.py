@@ -136,8 +136,17 @@ class Asker:
             raise _unavailable(what, error) from error
 
 
-def refuse(bootstrap: str) -> bool:
-    """Whether all of Kafka's addresses refuse connections, which they say at once: nothing listens there."""
+def require_listener(bootstrap: str) -> None:
+    """For who sits and waits: where nothing listens that is said now, and not after the client's timeout.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE where all of Kafka's addresses refuse connections.
+    """
+    if _refuse(bootstrap):
+        raise SnowmeltError(Reason.UNAVAILABLE, f"{SILENT}: nothing listens at {bootstrap}")
+
+
+def _refuse(bootstrap: str) -> bool:
     for address in bootstrap.split(","):
         host, _, port = address.strip().rpartition(":")
         try:
