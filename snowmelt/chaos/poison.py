@@ -5,15 +5,12 @@ import random
 import signal
 import threading
 import time
-from array import array
-from collections import Counter
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from snowmelt.chaos.bad_records import MAX_BYTES, SHARES, Sent, bad, good
-from snowmelt.chaos.poison_check import check
+from snowmelt.chaos.poison_check import Refused, Report, Told, check
 from snowmelt.chaos.rig import MODULE, Rig, Say
 from snowmelt.contracts.topics import EVENTS, LAKE_TOPICS
 from snowmelt.runtime.kafka.producer import Delivery, Producer
@@ -25,48 +22,6 @@ POINTS = {
 BLOCK = 5000
 TRICKLE = 5
 AGAIN_SHARE = 0.01
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A bad record as it was acknowledged."""
-
-    reasons: frozenset[str]
-    key: bytes | None
-    sha256: str | None
-    size: int | None
-
-
-@dataclass
-class Told:
-    """What Kafka acknowledged; of good records, by topic, partition, offset and number as columns."""
-
-    good: dict[str, dict[str, "array[int]"]] = field(default_factory=dict)
-    again: Counter[str] = field(default_factory=Counter)
-    refused: dict[str, Refused] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for topic in LAKE_TOPICS:
-            self.good[topic] = {name: array("q") for name in ("partition", "offset", "number")}
-
-
-@dataclass
-class Report:
-    """What the drill found; ``problems`` is empty where nothing is lost, twice, or refused for another reason."""
-
-    records: int
-    bad: int
-    kills: dict[str, int] = field(default_factory=dict)
-    duplicates: int = 0
-    stored: dict[str, int] = field(default_factory=dict)
-    lost: int = 0
-    twice: int = 0
-    dead_letters: int = 0
-    reasons: dict[str, int] = field(default_factory=dict)
-    by_topic: dict[str, int] = field(default_factory=dict)
-    hash_and_size_alone: int = 0
-    problems: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 class _Sender:

@@ -1,8 +1,10 @@
 """What came of bad and good records: each good one stored once, each bad one a letter once, both lanes of one mind."""
 
 import hashlib
+from array import array
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,14 +15,53 @@ from snowmelt.chaos.states import differing_views
 from snowmelt.contracts.topics import EVENTS, IMPRESSIONS, LAKE_TOPICS
 from snowmelt.lake import DEAD_LETTERS, TOPIC_TABLES
 
-if TYPE_CHECKING:
-    from snowmelt.chaos.poison import Refused, Report, Told
-
 KEPT_BYTES = 1_048_576
 _SHOWN = 5
 
 
-def check(rig: Rig, told: "Told", report: "Report") -> None:
+@dataclass(frozen=True)
+class Refused:
+    """A bad record as it was acknowledged."""
+
+    reasons: frozenset[str]
+    key: bytes | None
+    sha256: str | None
+    size: int | None
+
+
+@dataclass
+class Told:
+    """What Kafka acknowledged; of good records, by topic, partition, offset and number as columns."""
+
+    good: dict[str, dict[str, "array[int]"]] = field(default_factory=dict)
+    again: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, Refused] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for topic in LAKE_TOPICS:
+            self.good[topic] = {name: array("q") for name in ("partition", "offset", "number")}
+
+
+@dataclass
+class Report:
+    """What the drill found; ``problems`` is empty where nothing is lost, twice, or refused for another reason."""
+
+    records: int
+    bad: int
+    kills: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    stored: dict[str, int] = field(default_factory=dict)
+    lost: int = 0
+    twice: int = 0
+    dead_letters: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    by_topic: dict[str, int] = field(default_factory=dict)
+    hash_and_size_alone: int = 0
+    problems: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def check(rig: Rig, told: Told, report: Report) -> None:
     """Fills in the report."""
     for topic in LAKE_TOPICS:
         _check_rows(rig, topic, told, report)
@@ -32,7 +73,7 @@ def check(rig: Rig, told: "Told", report: "Report") -> None:
     report.problems += [f"online: {name} differs from the lake's recomputation" for name in differing_views(rig)]
 
 
-def _check_rows(rig: Rig, topic: str, told: "Told", report: "Report") -> None:
+def _check_rows(rig: Rig, topic: str, told: Told, report: Report) -> None:
     sent = {name: np.array(column, np.int64) for name, column in told.good[topic].items()}
     order = np.lexsort((sent["offset"], sent["partition"]))
     expected = places(topic, sent["partition"][order], sent["offset"][order])
@@ -55,7 +96,7 @@ def _check_rows(rig: Rig, topic: str, told: "Told", report: "Report") -> None:
             report.problems.append(f"{topic}: rows stand at the places of others")
 
 
-def _check_letters(rig: Rig, refused: "dict[str, Refused]", report: "Report") -> None:
+def _check_letters(rig: Rig, refused: dict[str, Refused], report: Report) -> None:
     rows = rig.lake.read(DEAD_LETTERS).to_pylist()
     report.dead_letters = len(rows)
     report.reasons = dict(Counter(row["reason"] for row in rows).most_common())
@@ -74,7 +115,7 @@ def _check_letters(rig: Rig, refused: "dict[str, Refused]", report: "Report") ->
         report.problems.append(f"and {len(wrong) - _SHOWN} more of such")
 
 
-def _differs(row: dict[str, Any], sent: "Refused") -> str:
+def _differs(row: dict[str, Any], sent: Refused) -> str:
     if row["reason"] not in sent.reasons:
         return f"refused for {row['reason']}, not {' or '.join(sorted(sent.reasons))}"
     if (row["payload_sha256"], row["payload_bytes"], row["key"]) != (sent.sha256, sent.size, sent.key):

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from snowmelt.chaos.poison import Report, drill
+from snowmelt.chaos.poison import drill
+from snowmelt.chaos.poison_check import Report
 from snowmelt.cli.drilled import drilled, say
 
 
