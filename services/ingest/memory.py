@@ -7,13 +7,13 @@ from functools import cache
 import pyarrow as pa
 
 MIB = 1_048_576
-BASE_MBYTES = 288
+BASE_MBYTES = 304
 """What a lane takes that holds nothing: Python, Arrow, deltalake, and the C client with its queue."""
 WINDOW_BYTES = 28
 """Of an id in a duplicate window: 16 that it is kept in, and as measured what keeping them in order takes."""
 COPIES = 8
 """How often a record's bytes are there at most while it waits (once) and is written (as columns, tables and files)."""
-LEAST_BYTES = 6 * MIB
+LEAST_BYTES = 4 * MIB
 ARENAS = 2
 _M_ARENA_MAX = -8
 

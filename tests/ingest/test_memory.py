@@ -14,8 +14,8 @@ def test_more_ids_leave_less_to_read_ahead_and_never_nothing() -> None:
 
 
 def test_what_a_lane_needs_is_its_base_the_least_that_it_reads_ahead_and_the_windows() -> None:
-    assert needed_mbytes(0) == BASE_MBYTES + 48
-    assert needed_mbytes(MIB) == BASE_MBYTES + 48 + 28
+    assert needed_mbytes(0) == BASE_MBYTES + 32
+    assert needed_mbytes(MIB) == BASE_MBYTES + 32 + 28
 
 
 def test_windows_beyond_the_bound_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
