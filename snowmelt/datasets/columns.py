@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from snowmelt.datasets import data_set, files, rules
+from snowmelt.datasets import cells, data_set, rules
 
 
 def text(rows: pa.Table, column: str, path: Path) -> pa.Array:
@@ -17,7 +17,7 @@ def text(rows: pa.Table, column: str, path: Path) -> pa.Array:
     """
     if column not in rows.column_names:
         return pa.array([""] * len(rows))
-    return pc.fill_null(files.strings(rows, column, path), "").combine_chunks()
+    return pc.fill_null(cells.strings(rows, column, path), "").combine_chunks()
 
 
 def numbers(rows: pa.Table, column: str, path: Path) -> pa.Array:
@@ -28,7 +28,7 @@ def numbers(rows: pa.Table, column: str, path: Path) -> pa.Array:
     """
     if column not in rows.column_names:
         return pa.nulls(len(rows), pa.float64())
-    return files.floats(rows, column, path).combine_chunks()
+    return cells.floats(rows, column, path).combine_chunks()
 
 
 def categories(rows: pa.Table, path: Path) -> pa.Array:
@@ -41,10 +41,9 @@ def categories(rows: pa.Table, path: Path) -> pa.Array:
         return pa.array([[]] * len(rows), pa.list_(pa.string()))
     raw = rows["categories"].combine_chunks()
     if not pa.types.is_list(raw.type) and not pa.types.is_large_list(raw.type):
-        raw = pc.split_pattern(files.strings(rows, "categories", path).combine_chunks(), "|")
-    cleaned = [
-        list(dict.fromkeys(word for word in (str(w).strip() for w in words or ()) if word)) for words in raw.to_pylist()
-    ]
+        raw = pc.split_pattern(cells.strings(rows, "categories", path).combine_chunks(), "|")
+    given = ([str(word).strip() for word in words or () if word is not None] for words in raw.to_pylist())
+    cleaned = [list(dict.fromkeys(filter(None, words))) for words in given]
     return pa.array(cleaned, pa.list_(pa.string()))
 
 

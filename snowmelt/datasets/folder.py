@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
 from snowmelt.api.events.v1 import events_pb2 as pb
-from snowmelt.datasets import columns, data_set, files, rules
+from snowmelt.datasets import cells, columns, data_set, files, rules
 from snowmelt.datasets.data_set import DataSet, Progress
 from snowmelt.training.errors import BadDataError
 
@@ -32,7 +31,7 @@ def load(path: Path, progress: Progress = data_set.silent) -> DataSet:
         raise BadDataError(f"{path}: expected a file catalogue and a file events, each one of {kinds}")
     progress("read the catalogue", 0, 1)
     raw_events = files.read_table(events_path, ("item_id", "type", "event_time"))
-    times = files.times_ms(raw_events, "event_time", events_path)
+    times = cells.times_ms(raw_events, "event_time", events_path)
     catalogue = _catalogue(files.read_table(catalogue_path, ("item_id",)), catalogue_path, pc.min(times).as_py())
     progress("read the catalogue", 1, 1)
     progress("read the events", 0, 1)
@@ -60,8 +59,7 @@ def _find(folder: Path, stem: str) -> Path | None:
 
 
 def _catalogue(raw: pa.Table, path: Path, start_ms: int) -> pa.Table:
-    n = len(raw)
-    offered = files.times_ms(raw, "available_from", path) if "available_from" in raw.column_names else np.full(n, None)
+    offered = _times(raw, "available_from", path)
     made = data_set.rows(
         data_set.CATALOGUE,
         {
@@ -72,7 +70,7 @@ def _catalogue(raw: pa.Table, path: Path, start_ms: int) -> pa.Table:
             "price": columns.numbers(raw, "price", path),
             "available_from_ms": offered,
             "attributes": columns.other(raw, CATALOGUE_COLUMNS, path),
-            "event_time_ms": _times(raw, path, start_ms),
+            "event_time_ms": pc.fill_null(_times(raw, "event_time", path), start_ms),
         },
     )
     rules.hold(pb.ItemUpsert, made, path, FILE_NAMES)
@@ -80,8 +78,11 @@ def _catalogue(raw: pa.Table, path: Path, start_ms: int) -> pa.Table:
     return data_set.in_time_order(made)
 
 
-def _times(raw: pa.Table, path: Path, start_ms: int) -> pa.ChunkedArray | npt.NDArray[np.int64]:
-    return files.times_ms(raw, "event_time", path) if "event_time" in raw.column_names else np.full(len(raw), start_ms)
+def _times(raw: pa.Table, column: str, path: Path) -> pa.Array:
+    """int64[n], null where absent."""
+    if column not in raw.column_names:
+        return pa.nulls(len(raw), pa.int64())
+    return cells.times_ms(raw, column, path, optional=True).combine_chunks()
 
 
 def _events(raw: pa.Table, path: Path, times: pa.ChunkedArray, catalogue: pa.Table) -> pa.Table:
@@ -139,7 +140,7 @@ def _users(folder: Path, start_ms: int) -> pa.Table:
         {
             "user_id": columns.text(raw, "user_id", path),
             "attributes": columns.other(raw, USER_COLUMNS, path),
-            "event_time_ms": _times(raw, path, start_ms),
+            "event_time_ms": pc.fill_null(_times(raw, "event_time", path), start_ms),
         },
     )
     rules.hold(pb.UserUpsert, made, path, FILE_NAMES)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from snowmelt.api.events.v1 import events_pb2 as pb
-from snowmelt.datasets import data_set, files, rules
+from snowmelt.datasets import cells, data_set, files, rules
 from snowmelt.datasets.data_set import DataSet, Progress
 from snowmelt.datasets.retail_text import head_noun
 from snowmelt.training.errors import BadDataError
@@ -87,18 +87,18 @@ def _clean(raw: pa.Table, path: Path) -> pa.Table:
     rows = pa.table(
         {
             "row": np.arange(1, len(raw) + 1),
-            "invoice": files.strings(raw, "InvoiceNo", path),
-            "item_id": pc.utf8_upper(pc.utf8_trim_whitespace(files.strings(raw, "StockCode", path))),
-            "text": pc.fill_null(pc.utf8_trim_whitespace(files.strings(raw, "Description", path)), ""),
-            "quantity": files.floats(raw, "Quantity", path),
-            "time_ms": files.times_ms(raw, "InvoiceDate", path, _DATE_FORMATS),
-            "price": files.floats(raw, "UnitPrice", path),
-            "customer": files.floats(raw, "CustomerID", path),
-            "country": pc.fill_null(files.strings(raw, "Country", path), ""),
+            "invoice": cells.strings(raw, "InvoiceNo", path),
+            "item_id": pc.utf8_upper(pc.utf8_trim_whitespace(cells.strings(raw, "StockCode", path))),
+            "text": pc.fill_null(pc.utf8_trim_whitespace(cells.strings(raw, "Description", path)), ""),
+            "quantity": cells.floats(raw, "Quantity", path),
+            "time_ms": cells.times_ms(raw, "InvoiceDate", path, _DATE_FORMATS),
+            "price": cells.floats(raw, "UnitPrice", path),
+            "customer": cells.floats(raw, "CustomerID", path),
+            "country": pc.fill_null(cells.strings(raw, "Country", path), ""),
         }
     )
     parted = pc.not_equal(rows["customer"], pc.floor(rows["customer"]))
-    files.refuse(path, parted, rows["customer"], "CustomerID", "expected a whole number")
+    cells.refuse(path, parted, rows["customer"], "CustomerID", "expected a whole number")
     keep = pc.and_kleene(pc.greater(rows["quantity"], 0), pc.greater(rows["price"], 0))
     keep = pc.and_kleene(keep, pc.is_valid(rows["customer"]))
     keep = pc.and_kleene(keep, pc.invert(pc.starts_with(rows["invoice"], "C")))
@@ -108,7 +108,7 @@ def _clean(raw: pa.Table, path: Path) -> pa.Table:
         raise BadDataError(
             f"{path}: no row has a customer, a quantity and price above 0 and a stock code of five digits"
         )
-    users = files.strings(rows, "customer", path)
+    users = cells.strings(rows, "customer", path)
     rows = rows.drop_columns(["customer"]).append_column("user_id", users)
     return rows.take(
         pc.sort_indices(rows, [("time_ms", "ascending"), ("invoice", "ascending"), ("item_id", "ascending")])
