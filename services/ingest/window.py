@@ -29,9 +29,14 @@ class Window:
     def __init__(self, size: int = WINDOW_OFFSETS) -> None:
         self.size = size
         self._segments: list[_Segment] = []
+        self._newest = -1
 
     def keep(self, keys: Keys, offsets: I64) -> Mask:
         """bool[n]: false for duplicates; remembers the others. ``offsets`` rise."""
+        if not len(offsets):
+            return np.ones(0, np.bool_)
+        if offsets[0] <= self._newest:
+            self._forget(int(offsets[0]))
         kept = np.ones(len(keys), np.bool_)
         suspects = np.flatnonzero(self._suspects(keys))
         latest: dict[int, int] = {}
@@ -41,28 +46,28 @@ class Window:
                 kept[i] = False
             else:
                 latest[key] = offset
-        self.remember(keys[kept], offsets[kept])
+        self.remember(keys[kept], offsets[kept], int(offsets[0]))
         return kept
 
-    def remember(self, keys: Keys, offsets: I64) -> None:
-        """Adds ids that were kept."""
+    def remember(self, keys: Keys, offsets: I64, since: int | None = None) -> None:
+        """Adds ids that were kept; what nobody asks for who is at ``since`` (else the first of them) is dropped."""
         if len(keys) == 0:
             return
         order = np.argsort(keys, kind="stable")
         self._segments.append((keys[order], offsets[order]))
-        newest = int(offsets.max())
+        self._newest = max(self._newest, int(offsets.max()))
+        oldest = (int(offsets.min()) if since is None else since) - self.size
         while len(self._segments) > 1 and len(self._segments[-2][0]) < 2 * len(self._segments[-1][0]):
-            self._segments[-2:] = [self._join(self._segments[-2], self._segments[-1], newest)]
+            self._segments[-2:] = [_join(self._segments[-2], self._segments[-1], oldest)]
+
+    def _forget(self, first: int) -> None:
+        """Drops what was remembered of records that are judged again: their write did not come about."""
+        parts = ((keys[offsets < first], offsets[offsets < first]) for keys, offsets in self._segments)
+        self._segments = [part for part in parts if len(part[0])]
+        self._newest = first - 1
 
     def __len__(self) -> int:
         return sum(len(keys) for keys, _ in self._segments)
-
-    def _join(self, one: _Segment, other: _Segment, newest: int) -> _Segment:
-        keys, offsets = np.concatenate((one[0], other[0])), np.concatenate((one[1], other[1]))
-        live = offsets >= newest - self.size
-        keys, offsets = keys[live], offsets[live]
-        order = np.argsort(keys, kind="stable")
-        return keys[order], offsets[order]
 
     def _suspects(self, keys: Keys) -> Mask:
         found = np.zeros(len(keys), np.bool_)
@@ -82,3 +87,11 @@ class Window:
             if len(earlier):
                 best = max(int(earlier.max()), -1 if best is None else best)
         return best
+
+
+def _join(one: _Segment, other: _Segment, oldest: int) -> _Segment:
+    keys, offsets = np.concatenate((one[0], other[0])), np.concatenate((one[1], other[1]))
+    live = offsets >= oldest
+    keys, offsets = keys[live], offsets[live]
+    order = np.argsort(keys, kind="stable")
+    return keys[order], offsets[order]

@@ -10,6 +10,7 @@ from snowmelt.contracts.ids import Keys
 from snowmelt.contracts.user_state import PackedUserState, UserState
 from snowmelt.features.rows import Rows
 from snowmelt.features.single import SingleReading
+from snowmelt.features.state import mismatch
 from snowmelt.features.views import CompiledView, CompiledViews
 
 PROFILE = "user_profile"
@@ -63,7 +64,14 @@ def finish_user(views: CompiledViews, packed: PackedUserState, as_of_ms: int) ->
 
 
 def user_of(views: CompiledViews, profile: Mapping[str, Any], seen: Keys) -> UserState:
-    """A user's state out of one user's finished features of user_profile, by name, and of user_seen, uint64[s]."""
+    """A user's state out of one user's finished features of user_profile, by name, and of user_seen, uint64[s].
+
+    Raises:
+        SnowmeltError: FEATURES_MISMATCH where the state names an event type that is not declared.
+    """
+    types = (profile["recent_items_types"], profile["type_counts_keys"])
+    if any(len(codes) and codes.max() >= len(views.event_types) for codes in types):
+        raise mismatch()
     codes, weights = profile["type_counts_keys"].tolist(), profile["type_counts"].tolist()
     return UserState(
         recent_keys=profile["recent_items"],

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, NoPermissionError, OutOfMemoryError, RedisError
+from redis.exceptions import BusyLoadingError, NoPermissionError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.retry import Retry
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
@@ -19,6 +19,7 @@ _LOG = logging.getLogger(__name__)
 RETRIES = 4
 BACKOFF_MIN_S = 0.05
 BACKOFF_MAX_S = 1.0
+REPLICA = "the online store is a replica now and takes no writes: name its primary in SNOWMELT_REDIS_URL"
 
 
 def connect(url: str, timeout_s: float = 5.0, retries: int = RETRIES) -> redis.Redis:
@@ -81,13 +82,16 @@ def redis_errors() -> Iterator[None]:
     """Turns Redis's exceptions into a SnowmeltError that says what to do.
 
     Raises:
-        SnowmeltError: UNAVAILABLE where Redis does not answer or has no memory left; INTERNAL where it refuses.
+        SnowmeltError: UNAVAILABLE where Redis does not answer, has no memory left or takes no writes; INTERNAL where it
+            refuses.
     """
     try:
         yield
     except OutOfMemoryError:
         detail = "the online store has no memory left: raise Redis's maxmemory"
         raise SnowmeltError(Reason.UNAVAILABLE, detail) from None
+    except ReadOnlyError:
+        raise SnowmeltError(Reason.UNAVAILABLE, REPLICA) from None
     except (redis.ConnectionError, redis.TimeoutError) as error:
         detail = "the online store does not answer: start Redis or mend SNOWMELT_REDIS_URL"
         raise SnowmeltError(Reason.UNAVAILABLE, detail) from error

@@ -12,8 +12,10 @@ from feast.types import Array, Bytes, FeastType, Float32, Float64, Int32, Int64
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.features.aggregations import AGGREGATIONS, Ask, parse
 from snowmelt.features.compile import Declared, ViewSpec, compile_views
-from snowmelt.features.user import check_users
+from snowmelt.features.user import PROFILE, SEEN, check_users
 from snowmelt.features.views import CompiledViews
+from snowmelt.featurestore.item_content import CONTENT_FEATURE, FIRST_UPSERT_FEATURE
+from snowmelt.featurestore.item_replica import CONTENT_VIEW, STATISTICS_VIEW
 
 EVENT_TYPES_TAG = "event_types"
 """Tag of a KafkaSource: the declared event types, comma between; append only, since a place is a code in the state."""
@@ -29,6 +31,14 @@ _TYPES: dict[str, FeastType] = {
     "uint64[]": Array(Int64),  # Feast has no unsigned type: the bits are kept
     "uint8[]": Array(Int32),
 }
+
+SERVED: dict[str, dict[str, str]] = {
+    PROFILE: {},
+    SEEN: {},
+    STATISTICS_VIEW: {},
+    CONTENT_VIEW: {CONTENT_FEATURE: "bytes", FIRST_UPSERT_FEATURE: "float64"},
+}
+"""The views that services read by name, and of the items' content what; of users see ``check_users``."""
 
 
 def schema_of(aggregations: Sequence[Aggregation]) -> list[Field]:
@@ -53,9 +63,7 @@ def compile_stream_views(views: Sequence[Any]) -> CompiledViews:
             ", ".join(sorted(declared)),
             f"their sources must carry the same tag {EVENT_TYPES_TAG}, found {sorted(types)}",
         )
-    compiled = compile_views(types.pop(), [_spec(view) for view in views])
-    check_users(compiled)
-    return compiled
+    return compile_views(types.pop(), [_spec(view) for view in views])
 
 
 def write_views(views: CompiledViews, place: Path, *, partial: bool) -> CompiledViews:
@@ -67,7 +75,8 @@ def write_views(views: CompiledViews, place: Path, *, partial: bool) -> Compiled
         partial: views of the file that were not applied now stay.
 
     Raises:
-        SnowmeltError: INVALID_FIELD where the event types are not those of the file with others appended.
+        SnowmeltError: INVALID_FIELD where the event types are not those of the file with others appended, or what
+            services read is missing.
     """
     if place.exists():
         before = CompiledViews.load(place)
@@ -80,8 +89,24 @@ def write_views(views: CompiledViews, place: Path, *, partial: bool) -> Compiled
         if partial:
             kept = {name: replace(view, event_types=views.event_types) for name, view in before.views.items()}
             views = CompiledViews(views.event_types, {**kept, **views.views})
+    check_served(views)
     views.dump(place)
     return views
+
+
+def check_served(views: CompiledViews) -> None:
+    """Refuses views without what services read by name.
+
+    Raises:
+        SnowmeltError: INVALID_FIELD.
+    """
+    check_users(views)
+    for name, needed in SERVED.items():
+        if name not in views.views:
+            raise _refused(name, "the services read this view: put it back as it was")
+        there = {feature.name: feature.dtype for feature in views.views[name].features}
+        if wrong := [f"{feature} ({dtype})" for feature, dtype in needed.items() if there.get(feature) != dtype]:
+            raise _refused(name, f"the services read {', '.join(wrong)} of it: put the line back as it was")
 
 
 def compile_repository(repo: Path) -> CompiledViews:
@@ -99,7 +124,9 @@ def compile_repository(repo: Path) -> CompiledViews:
         raise SnowmeltError(Reason.NOT_FOUND, f"{repo} is no feature repository: it has no feature_store.yaml")
     sys.path.insert(0, str(repo.resolve()))
     os.chdir(repo)
-    return compile_stream_views(parse_repo(repo.resolve()).stream_feature_views)
+    views = compile_stream_views(parse_repo(repo.resolve()).stream_feature_views)
+    check_served(views)
+    return views
 
 
 def _event_types(view: Any) -> tuple[str, ...]:

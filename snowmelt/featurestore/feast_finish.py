@@ -13,6 +13,7 @@ from snowmelt.features.views import CompiledView, CompiledViews, Values
 from snowmelt.featurestore import names as key_names
 from snowmelt.featurestore.connection import redis_errors
 from snowmelt.featurestore.feast_pins import current_pins
+from snowmelt.featurestore.generations import check_views
 from snowmelt.featurestore.store import READ_KEYS_MAX, StateStore
 
 
@@ -64,7 +65,11 @@ class Finisher:
 
 
 def _read(state: StateStore, view: str, entities: Sequence[str]) -> list[bytes | None]:
-    """n packed states of the live generation; the pointers of their buckets come last, in the same round trip."""
+    """n packed states of the live generation; the pointers of their buckets come last, in the same round trip.
+
+    Raises:
+        SnowmeltError: UNAVAILABLE; FEATURES_MISMATCH where other views wrote it.
+    """
     buckets = [entity_bucket(state.tenant, entity) for entity in entities]
     pointers = [key_names.pointer_copy(state.tenant, bucket) for bucket in set(buckets)]
     while True:
@@ -74,6 +79,7 @@ def _read(state: StateStore, view: str, entities: Sequence[str]) -> list[bytes |
         with redis_errors():
             found = _mget(state.client, keys + pointers)
         if all(live == generation.encode() for live in found[len(keys) :]):
+            check_views(generation, state.views.hash)
             return found[: len(keys)]
         state.follow()
 

@@ -1,5 +1,6 @@
 """The online store: states in Redis, written through a fence, each partition exactly once per bucket."""
 
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,20 +9,23 @@ from itertools import groupby
 from operator import itemgetter
 
 import redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
 from snowmelt.featurestore.append_only import AppendOnlyFile
-from snowmelt.featurestore.connection import answers, check_server, connect, redis_errors
+from snowmelt.featurestore.connection import REPLICA, answers, check_server, connect, redis_errors
 from snowmelt.featurestore.fences import Fences, Partition
 from snowmelt.featurestore.generations import Generations, check_views
 from snowmelt.featurestore.sections import pack_spec
 
 READ_KEYS_MAX = 1000
 """Keys of one MGET: Redis serves nobody else meanwhile."""
+
+_REFUSED = re.compile(r": -([A-Z]+) ")
+"""What a command within a script was refused for, as Redis 6 says it; Redis 7 has it in front, as of any command."""
 
 SCRIPTS = ("kinds.lua", "merge.lua", "apply.lua")
 
@@ -155,8 +159,25 @@ class StateStore:
         found = answers(self.client, lambda: (("EVALSHA", sha, *self._command(write, epoch)) for write in writes))
         for write, answer in zip(writes, found, strict=True):
             if isinstance(answer, Exception):
-                raise _unmerged(write, answer) if "user_script" in str(answer) else answer
+                raise self._failure(write, answer)
         return found
+
+    def _failure(self, write: BucketWrite, error: Exception) -> Exception:
+        """What a script's error means: commands are refused within it, or a state is damaged."""
+        said = str(error)
+        refused = _REFUSED.search(said)
+        if isinstance(error, ReadOnlyError) or (refused and refused[1] == "READONLY"):
+            self.client.connection_pool.disconnect()  # the same address may lead to the new primary
+            return SnowmeltError(Reason.UNAVAILABLE, REPLICA)
+        if refused and refused[1] == "OOM":
+            return OutOfMemoryError(said)
+        if "user_script" not in said or refused or type(error) is not redis.ResponseError:
+            return error
+        return SnowmeltError(
+            Reason.INTERNAL,
+            f"a state in bucket {write.bucket} is damaged, and nothing of the write was applied: `snowmelt rebuild "
+            f"online` makes the states anew ({said})",
+        )
 
     def _command(self, write: BucketWrite, epoch: str) -> list[bytes | str | int]:
         place = (self.tenant, write.bucket, self.generation)
@@ -210,14 +231,6 @@ class StateStore:
     def close(self) -> None:
         """Gives the connections back."""
         self.client.close()
-
-
-def _unmerged(write: BucketWrite, error: Exception) -> SnowmeltError:
-    return SnowmeltError(
-        Reason.INTERNAL,
-        f"a state in bucket {write.bucket} is damaged, and nothing of the write was applied: `snowmelt rebuild online` "
-        f"makes the states anew ({error})",
-    )
 
 
 def _chunks(rows: list[int]) -> Iterator[list[int]]:

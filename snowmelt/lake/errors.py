@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
@@ -13,10 +14,10 @@ def lake_errors() -> Iterator[None]:
     """Around what reads the lake, or writes what can be written again.
 
     Raises:
-        SnowmeltError: UNAVAILABLE where the lake does not answer.
+        SnowmeltError: UNAVAILABLE where the lake does not answer, or a file of it is damaged.
     """
     try:
         yield
-    except (DeltaError, OSError) as error:
+    except (DeltaError, pa.ArrowException, OSError) as error:
         detail = f"the lake does not answer: mend its storage or SNOWMELT_LAKE_URL: {error}"
         raise SnowmeltError(Reason.UNAVAILABLE, detail) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.lake import appending, compacting, reading, rewinding
@@ -74,7 +74,7 @@ class Lake:
         place = f"{self.url}/{table}"
         try:
             if version is not None:
-                return DeltaTable(place, version=version)
+                return _at(place, table, version)
             if table not in self._handles:
                 self._handles[table] = DeltaTable(place)
         except TableNotFoundError as error:
@@ -256,3 +256,15 @@ class Lake:
     def _newest(self, table: str) -> AppVersions:
         handle = self.handle(table)
         return self._logs.setdefault(table, AppVersions(handle))
+
+
+def _at(place: str, table: str, version: int) -> DeltaTable:
+    try:
+        return DeltaTable(place, version=version)
+    except DeltaError as error:
+        newest = DeltaTable(place).version()
+        detail = (
+            f"version {version} of {table} is not there: the newest is {newest}, and Delta's log lets go of versions "
+            "after 30 days"
+        )
+        raise SnowmeltError(Reason.NOT_FOUND, detail) from error

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from feast.errors import PushSourceNotFoundException
 
 from services.trainer.adapters.lake import LakeHistory
 from snowmelt.contracts.clock import MINUTE_MS
@@ -43,6 +44,12 @@ REFUSED = [
     ("slide_interval=HOUR)", "slide_interval=timedelta(minutes=7))", "is no multiple of its hop of 0:07:00"),
     ('EVENT_TYPES = "view,click', 'EVENT_TYPES = "click,view', "append only"),
     ('name="price_level"', 'name="price_liked"', "read price_level (float32) of it: put the line back"),
+    (
+        'Aggregation(name="first_upsert"',
+        'Aggregation(name="upserted"',
+        "first_upsert (float64) of it: put the line",
+    ),
+    ("user_seen = view(", "user_saw = lambda *_: None  # view(", "user_seen: the services read this view: put it back"),
 ]
 
 
@@ -77,7 +84,7 @@ def test_writes_from_the_side_are_refused_with_what_to_do(lanes, open_store):
     ):
         with pytest.raises(SnowmeltError, match=r"refused for the stream feature view item_stats.*Send events"):
             write()
-    with pytest.raises(Exception, match="item_events"):
+    with pytest.raises(PushSourceNotFoundException, match="item_events"):  # a stream view has none to push to
         store.push("item_events", frame)
     assert lanes.store.read("item_stats", ["item-0"]) == digest
     with pinned(as_of_ms=START_MS + STEP_MS):

@@ -1,6 +1,7 @@
 """A user finished, a session on top of a state, items out of catalogue bytes, feature lists."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,18 @@ def test_state_of_other_views_is_refused() -> None:
     with pytest.raises(SnowmeltError) as refused:
         finish_user(VIEWS, PackedUserState("u", views_hash="other"), NOON_MS)
     assert refused.value.reason is Reason.FEATURES_MISMATCH
+
+
+def test_a_state_that_names_a_type_that_is_not_declared_is_refused() -> None:
+    """One damaged byte of it is as long as it was."""
+    packed = with_events(VIEWS, PackedUserState("u"), [happened(NOON_MS, "click", "a")])
+    head = (NOON_MS << 8 | EVENT_TYPES.index("click")).to_bytes(8, "big")
+    counted = EVENT_TYPES.index("click").to_bytes(8, "big") + NOON_MS.to_bytes(8, "big")
+    for sound, damaged in ((head, head[:-1] + b"\xff"), (counted, b"\x7f" + counted[1:])):
+        assert packed.profile.count(sound) == 1
+        with pytest.raises(SnowmeltError) as refused:
+            finish_user(VIEWS, replace(packed, profile=packed.profile.replace(sound, damaged)), NOON_MS)
+        assert refused.value.reason is Reason.FEATURES_MISMATCH
 
 
 def test_items_out_of_their_bytes() -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 import pytest
 import redis
 
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import BUCKETS
 from snowmelt.features.defaults import default_views
 from snowmelt.featurestore.connection import check_server
@@ -142,3 +143,34 @@ def test_a_write_whose_answer_was_lost_is_in_once(server: RedisServer) -> None:
         sequence = client.get("{default/0}/" + store.generation + "!sequence")
         assert sequence == b"5", "each write was applied once, although it was sent twice"
     relay.close()
+
+
+def test_a_redis_that_became_a_replica_is_left_for_another_connection(
+    redis_server: Callable[[], RedisServer],
+) -> None:
+    """A planned failover demotes the node and leaves it alive; its address may lead elsewhere by now."""
+    server, other = redis_server(), redis_server()
+    store, write = StateStore(server.url, VIEWS), one_range(0, "inc", "topic", 0, 0, 1)
+    assert store.generation
+    before = store.client.client_id()
+    with client_of(server.url) as client:
+        client.replicaof("127.0.0.1", other.port)
+        with pytest.raises(SnowmeltError, match="is a replica now and takes no writes") as told:
+            store.apply([write])
+        assert told.value.reason is Reason.UNAVAILABLE
+        client.replicaof("NO", "ONE")
+    assert store.client.client_id() != before
+    assert store.apply([write]) == [[1]]
+    server.kill()  # what has just become a replica writes its file anew and does not stop in order meanwhile
+
+
+def test_a_redis_without_memory_is_said_to_have_none(server: RedisServer) -> None:
+    store, write = StateStore(server.url, VIEWS), one_range(0, "inc", "topic", 0, 0, 1)
+    assert store.generation
+    with client_of(server.url) as client:
+        client.config_set("maxmemory", 1)
+        with pytest.raises(SnowmeltError, match="no memory left: raise Redis's maxmemory") as told:
+            store.apply([write])
+        assert told.value.reason is Reason.UNAVAILABLE
+        client.config_set("maxmemory", 0)
+    assert store.apply([write]) == [[1]]

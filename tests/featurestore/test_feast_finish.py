@@ -7,12 +7,14 @@ import pytest
 
 from snowmelt.api.events.v1.events_pb2 import Event
 from snowmelt.contracts.clock import Clock
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket
 from snowmelt.features.defaults import default_views
 from snowmelt.features.rows import Rows
 from snowmelt.featurestore.feast_finish import Finisher
 from snowmelt.featurestore.generations import generation_name
 from snowmelt.featurestore.store import READ_KEYS_MAX, StateStore
+from tests.fixtures.views import with_a_shorter_half_life
 from tests.fixtures.writes import one_range
 
 VIEWS = default_views()
@@ -53,6 +55,22 @@ def test_no_entities(redis_url: str, finisher: Finisher) -> None:
         "clicks_1h": 0,
         "distinct_users_28d": 0,
     }
+
+
+def test_state_of_other_views_is_never_decoded(redis_url: str, tmp_path: Path) -> None:
+    """Not even where it has the same form."""
+    write(StateStore(redis_url, VIEWS), {"a": 1})
+    other = with_a_shorter_half_life()
+    other.dump(tmp_path / "views.json")
+    finisher = Finisher(redis_url, tmp_path / "views.json", DEFAULT_TENANT, Clock(0))
+    for _ in range(2):
+        with pytest.raises(SnowmeltError, match="run `snowmelt rebuild online`") as refused:
+            finisher.read(VIEW, ["a"], NOW_MS, ("clicks_decayed",))
+        assert refused.value.reason is Reason.FEATURES_MISMATCH
+    rebuilt = StateStore(redis_url, other, generation_name(2, other.hash))
+    write(rebuilt, {"a": 2})
+    rebuilt.generations.switch(rebuilt.generation)
+    assert finisher.read(VIEW, ["a"], NOW_MS, ("clicks_decayed",))["clicks_decayed"].tolist() == [2.0]
 
 
 def test_another_generation_is_read_from_its_first_moment(redis_url: str, finisher: Finisher) -> None:

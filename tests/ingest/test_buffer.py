@@ -19,6 +19,16 @@ def offsets(taken: list[Records], place: Place) -> list[int]:
     return [offset for each in taken if (each.topic, each.partition) == place for offset in each.offsets]
 
 
+def test_keys_and_headers_take_room_as_values_do() -> None:
+    plain, big = records(HOT, 0, 10), b"k" * 1_000_000
+    keyed = Records(*HOT, plain.offsets, plain.times_ms, [big] * 10, [None] * 10, [None] * 10)
+    named = Records(*HOT, plain.offsets, plain.times_ms, [None] * 10, [None] * 10, [[("h", big), ("n", b"")]] * 10)
+    for each in (keyed, named):
+        buffer = Buffer(10_000_000)
+        buffer.put([each])
+        assert 1 <= buffer.fill < 1.01
+
+
 def test_a_crowded_partition_delays_itself_alone() -> None:
     buffer = Buffer(1 << 30, place_rows=100)
     buffer.put([records(HOT, start, 1000) for start in range(0, 50_000, 1000)])

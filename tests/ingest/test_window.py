@@ -53,6 +53,31 @@ def test_a_write_tried_again_and_a_restart_decide_alike(keys: list[int], at: int
     assert restarted.keep(*arrays(keys[cut:], cut)).tolist() == defined(keys)[cut:]
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 12), max_size=60),
+    st.lists(st.integers(0, 60), max_size=6),
+    st.lists(st.integers(1, 15), min_size=7, max_size=7),
+)
+def test_a_batch_judged_again_and_again_is_judged_alike(keys: list[int], cuts: list[int], times: list[int]) -> None:
+    """While a sink is away its batch is judged at every try."""
+    window, found = Window(SIZE), []
+    edges = sorted({0, len(keys), *(cut for cut in cuts if cut < len(keys))})
+    for (start, end), tries in zip(pairwise(edges), times, strict=False):
+        judged = [window.keep(*arrays(keys[start:end], start)).tolist() for _ in range(tries)]
+        assert all(one == judged[0] for one in judged)
+        found += judged[0]
+    assert found == defined(keys)
+    assert len(window) <= sum(found)
+
+
+def test_memory_is_bounded_however_often_a_write_is_tried() -> None:
+    window, ids = Window(1000), np.arange(20_000, dtype=np.uint64)
+    for _ in range(40):
+        window.keep(ids, ids.astype(np.int64))
+    assert len(window) == 20_000
+
+
 def test_memory_is_bounded() -> None:
     window = Window(1000)
     for start in range(0, 50_000, 100):

@@ -37,8 +37,9 @@ class Records:
 
     @cached_property
     def size_bytes(self) -> int:
-        """What the values take."""
-        return sum(map(len, filter(None, self.values)))
+        """What values, keys and headers take."""
+        named = (len(name) + len(value or b"") for held in self.headers if held for name, value in held)
+        return sum(map(len, filter(None, self.values))) + sum(map(len, filter(None, self.keys))) + sum(named)
 
     def cut(self, count: int) -> "tuple[Records, Records]":
         """The first ``count`` records and the others."""
