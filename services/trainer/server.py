@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from services.trainer.adapters.lake import LakeHistory
@@ -25,7 +25,7 @@ from snowmelt.training.errors import BadDataError
 from snowmelt.training.model import Progress
 
 SERVICE = "trainer"
-REQUEST, LOCK = "train.request", "train.lock"
+REQUEST, TAKEN, LOCK = "train.request", "train.request.taken", "train.lock"
 POLL_SECONDS = 0.5
 _LOG = logging.getLogger(SERVICE)
 
@@ -55,10 +55,10 @@ def train(settings: TrainerSettings, progress: Progress) -> Trained:
         BusyError: another one runs.
         BadDataError: there is nothing that could be learned from.
     """
-    views = CompiledViews.load(settings.views_path)
-    releases, clock = ReleaseStore(settings.releases_url), Clock(settings.clock_offset_ms)
-    training = Training(LakeHistory(Lake(settings.lake_url), views), releases, settings.training, clock, progress)
     with _alone(settings.state_dir), telemetry.span("trainer.train"):
+        views = CompiledViews.load(settings.views_path)
+        releases, clock = ReleaseStore(settings.releases_url), Clock(settings.clock_offset_ms)
+        training = Training(LakeHistory(Lake(settings.lake_url), views), releases, settings.training, clock, progress)
         return training.run(settings.keep)
 
 
@@ -102,16 +102,25 @@ def _say(line: dict[str, object]) -> None:
 def _serve(settings: TrainerSettings, stop: threading.Event) -> None:
     ops = OpsServer(settings.ops_address, list, settings)
     ops.start()
-    request = settings.state_dir / REQUEST
-    began = time.monotonic()
+    request, taken = settings.state_dir / REQUEST, settings.state_dir / TAKEN
+    began, waits = time.monotonic(), False
     try:
         while not stop.wait(POLL_SECONDS):
             due = settings.interval_seconds and time.monotonic() - began >= settings.interval_seconds
-            if not due and not request.exists():
+            if not due and not request.exists() and not taken.exists():
                 continue
             began = time.monotonic()
-            _try(settings, stop)
-            request.unlink(missing_ok=True)  # at the end: who is stopped in the middle trains at the next start
+            with suppress(FileNotFoundError):
+                request.replace(taken)  # before the lake is read: what is laid from here on asks for another training
+            try:
+                _try(settings, stop)
+            except BusyError as error:
+                if not waits:
+                    _LOG.warning("no release was made: %s", error)
+                waits = taken.exists()
+                continue
+            waits = False
+            taken.unlink(missing_ok=True)  # at the end: who is stopped in the middle trains at the next start
     finally:
         ops.stop()
 
@@ -120,7 +129,7 @@ def _try(settings: TrainerSettings, stop: threading.Event) -> None:
     try:
         with _ending_at_once(stop):
             trained = train(settings, lambda *_: None)
-    except (BadDataError, BusyError, SnowmeltError) as error:
+    except (BadDataError, SnowmeltError) as error:
         _LOG.warning("no release was made: %s", error)
         return
     outcome = "activated" if trained.activated else f"not activated: {'; '.join(trained.verdict.reasons)}"

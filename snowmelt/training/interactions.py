@@ -20,12 +20,14 @@ class Interactions:
         keys: uint64[n], items.
         times_ms: int64[n], not falling.
         user_names: each code's entity.
+        shown_ms: int64[n], when the slate was made that led to each, its own time where none did; None: of none.
     """
 
     users: Codes
     keys: Keys
     times_ms: Times
     user_names: tuple[str, ...]
+    shown_ms: Times | None = None
 
     def __len__(self) -> int:
         return len(self.times_ms)
@@ -33,7 +35,8 @@ class Interactions:
     def between(self, start_ms: int, end_ms: int) -> "Interactions":
         """Those at or after ``start_ms`` and before ``end_ms``; user codes stay."""
         a, b = np.searchsorted(self.times_ms, (start_ms, end_ms))
-        return Interactions(self.users[a:b], self.keys[a:b], self.times_ms[a:b], self.user_names)
+        shown_ms = None if self.shown_ms is None else self.shown_ms[a:b]
+        return Interactions(self.users[a:b], self.keys[a:b], self.times_ms[a:b], self.user_names, shown_ms)
 
     def by_user(self) -> dict[int, Keys]:
         """Each user's distinct items, by rising key."""

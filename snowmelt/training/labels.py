@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from snowmelt.features.rows import Rows
 from snowmelt.training.errors import BadDataError
-from snowmelt.training.interactions import Interactions
+from snowmelt.training.interactions import Interactions, Times
 
 _RULE = re.compile(r"^\s*([a-z][a-z0-9_]{0,31})\s*(?:>=\s*(-?\d+(?:\.\d+)?))?\s*$")
 DEFAULT_RULES = "purchase, rating>=4, like, add_to_cart, click, play"
@@ -58,11 +58,13 @@ def choices(rows: Rows, rules: Sequence[Positive], event_types: Sequence[str]) -
     )
 
 
-def first_touches(rows: Rows, rules: Sequence[Positive], event_types: Sequence[str]) -> Interactions:
+def first_touches(
+    rows: Rows, rules: Sequence[Positive], event_types: Sequence[str], shown_ms: Times | None = None
+) -> Interactions:
     """Each (user, item) that was chosen, at the time when the user first did anything with the item.
 
     At that time the item was new to the user, so that it could be recommended; a later choice of an item that was
-    touched before could not, since what a user has seen is left out.
+    touched before could not, since what a user has seen is left out. ``shown_ms``: of each row, as ``Past`` has it.
 
     Raises:
         BadDataError: nothing was chosen, or everything by one user or of one item.
@@ -76,10 +78,19 @@ def first_touches(rows: Rows, rules: Sequence[Positive], event_types: Sequence[s
     found, pair = np.unique(pairs, return_inverse=True)
     first = np.full(len(found), np.iinfo(np.int64).max)
     np.minimum.at(first, pair, rows.times_ms)
+    slates = None if shown_ms is None else _of_first(pair, rows.times_ms == first[pair], shown_ms)
     kept = np.unique(pair[chosen])
     users, keys, times = found[kept] // len(items), items[found[kept] % len(items)], first[kept]
     for what, values in (("user", users), ("item", keys)):
         if len(np.unique(values)) < 2:
             raise BadDataError(f"all {len(kept)} choices are of one {what}; there is nothing to compare")
     order = np.lexsort((keys, users, times))
-    return Interactions(users[order], keys[order], times[order], rows.user_words.values)
+    shown = None if slates is None else slates[kept][order]
+    return Interactions(users[order], keys[order], times[order], rows.user_words.values, shown)
+
+
+def _of_first(pair: Times, first: npt.NDArray[np.bool_], shown_ms: Times) -> Times:
+    """The oldest slate of each pair among the rows at its first touch."""
+    oldest = np.full(pair.max() + 1, np.iinfo(np.int64).max)
+    np.minimum.at(oldest, pair[first], shown_ms[first])
+    return oldest

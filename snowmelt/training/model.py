@@ -60,8 +60,10 @@ class Trainer:
         Raises:
             BadDataError: there are none, or all are of one user or one item.
         """
-        before = self.past.events.take(self.past.events.times_ms < end_ms)
-        return first_touches(before, self._rules, self.past.views.event_types)
+        events, shown_ms = self.past.events, self.past.shown_ms
+        before = np.flatnonzero(events.times_ms < end_ms)
+        shown = None if shown_ms is None else shown_ms[before]
+        return first_touches(events.take(before), self._rules, self.past.views.event_types, shown)
 
     def tables(self, as_of_ms: int, until_ms: int | None = None) -> RetrievalTables:
         """Tables out of the choices before an instant, over the items known then (or before ``until_ms``)."""

@@ -17,6 +17,7 @@ from snowmelt.features.user import PROFILE, SEEN, user_of
 from snowmelt.features.views import CompiledViews
 from snowmelt.ranking.schema import ITEM_STATS
 from snowmelt.training.errors import BadDataError
+from snowmelt.training.interactions import Times
 from snowmelt.training.offline_items import OfflineItems
 
 STATES_AT_ONCE = 2_000
@@ -28,6 +29,7 @@ class Past:
 
     Attributes:
         events, impressions, catalogue: the rows of the topics; impressions may be none.
+        shown_ms: int64[n], of each event, as ``slates.shown_ms`` finds it; None where nothing was shown.
     """
 
     views: CompiledViews
@@ -35,6 +37,7 @@ class Past:
     impressions: Rows | None
     catalogue: Rows
     tenant: str = DEFAULT_TENANT
+    shown_ms: Times | None = None
 
     def __post_init__(self) -> None:
         for what, rows in (("events", self.events), ("catalogue changes", self.catalogue)):

@@ -72,25 +72,40 @@ def over_window(touches: Interactions, start_ms: int, end_ms: int, *, known_only
 def at_choices(
     touches: Interactions, start_ms: int, end_ms: int, *, horizon_ms: int, per_user: int, limit: int
 ) -> Queries:
-    """Queries just before instants at which a user chose something, at most ``per_user`` a user and ``limit`` in all.
+    """Queries just before what led to a user's choices, at most ``per_user`` a user and ``limit`` in all.
 
-    What was chosen from that instant on, within ``horizon_ms`` and before ``end_ms``, is the truth. Which instants are
-    drawn is decided by a hash of user and instant, so that it does not depend on what else is in the data.
+    A query stands just before the choice, or before the slate that led to it, whose own traces would tell the choice.
+    What was chosen from that instant on, within ``horizon_ms`` and before ``end_ms``, is the truth; of nothing in it
+    was the slate made earlier. Which instants are drawn is decided by a hash of user and instant, so that it does not
+    depend on what else is in the data.
     """
     window = touches.between(start_ms, end_ms)
+    shown = window.times_ms if window.shown_ms is None else window.shown_ms
     order = np.lexsort((window.keys, window.times_ms, window.users))
     users, times, keys = window.users[order], window.times_ms[order], window.keys[order]
+    least = _least_from_here(users, shown[order])
+    # Stretches from slate to choice that touch one another have one instant, at which none of them had begun.
     new = np.ones(len(users), np.bool_)
-    new[1:] = (users[1:] != users[:-1]) | (times[1:] != times[:-1])
+    new[1:] = (users[1:] != users[:-1]) | (least[1:] > times[:-1])
+    new &= (least >= start_ms) & (times < least + horizon_ms)
     starts = np.flatnonzero(new)
-    drawn = _draw(users[starts], times[starts], touches.user_names, per_user, limit)
-    starts = starts[drawn]
+    starts = starts[_draw(users[starts], least[starts], touches.user_names, per_user, limit)]
     last_of_user = np.searchsorted(users, users[starts], side="right")
     truths = [
-        np.unique(keys[a : a + np.searchsorted(times[a:b], times[a] + horizon_ms)])
+        np.unique(keys[a : a + np.searchsorted(times[a:b], least[a] + horizon_ms)])
         for a, b in zip(starts.tolist(), last_of_user.tolist(), strict=True)
     ]
-    return Queries(users[starts], times[starts] - 1, truths, touches.user_names)
+    return Queries(users[starts], least[starts] - 1, truths, touches.user_names)
+
+
+def _least_from_here(users: Codes, times: Times) -> Times:
+    """The least time of each place and those after it of the same user; users do not fall."""
+    order = np.lexsort((times, users))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    # A later user's ranks are greater, so that the least rank from a place to the end is one of its own user.
+    least = np.minimum.accumulate(rank[::-1])[::-1]
+    return times[order[least]]
 
 
 def _draw(users: Codes, times: Times, names: tuple[str, ...], per_user: int, limit: int) -> npt.NDArray[np.int64]:

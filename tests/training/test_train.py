@@ -28,6 +28,7 @@ from snowmelt.training.queries import Queries
 from snowmelt.training.ranking_set import Shop
 from snowmelt.training.windows import windows
 from tests.training.shop import CONFIG, Given, small_past
+from tests.training.slates import shown_past
 
 
 def run(root: Path, past: Past, config: TrainingConfig = CONFIG) -> Trained:
@@ -98,22 +99,40 @@ def test_a_slate_leaves_out_what_was_seen_or_withdrawn_since_it_was_retrieved(tr
     assert slate(items, replace(pool, state=state), None, 3).tolist() == [2, 3, 4]
 
 
-def test_nothing_of_the_future_reaches_the_features_of_a_label() -> None:
-    past = small_past()
+def until(past: Past, as_of_ms: int) -> Past:
+    """The same past as far as it had happened at an instant."""
+    events, shown, catalogue = past.events, past.impressions, past.catalogue
+    return replace(
+        past,
+        events=events.take(events.times_ms <= as_of_ms),
+        impressions=None if shown is None else shown.take(shown.times_ms <= as_of_ms),
+        catalogue=catalogue.take(catalogue.times_ms <= as_of_ms),
+        shown_ms=None if past.shown_ms is None else past.shown_ms[events.times_ms <= as_of_ms],
+    )
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["nothing shown", "slates shown"])
+def test_nothing_of_the_future_reaches_the_features_of_a_label(shown: bool) -> None:
+    past = shown_past(named=True) if shown else small_past()
     trainer = Trainer(past, CONFIG, lambda *_: None)
-    cut = windows(trainer.touches(past.end_ms), past.end_ms, CONFIG)
-    start, end = cut.blocks[0]
-    cropped = replace(past, events=past.events.take(past.events.times_ms < end))
+    start, end = windows(trainer.touches(past.end_ms), past.end_ms, CONFIG).blocks[0]
+    asked = trainer.queries(start, end, 8)
+    assert len(asked) == 8
+    for place, with_future in enumerate(trainer.shop(start, end).pools(asked, lambda _: None)):
+        alone = Trainer(until(past, with_future.as_of_ms), CONFIG, lambda *_: None)
+        (without,) = alone.shop(start, end).pools(asked.take(np.array([place])), lambda _: None)
+        assert with_future.candidates.keys.tolist() == without.candidates.keys.tolist()
+        assert np.array_equal(with_future.matrix, without.matrix, equal_nan=True)
+
+
+def test_the_truths_of_a_window_know_nothing_after_it() -> None:
+    past = shown_past(named=True)
+    trainer = Trainer(past, CONFIG, lambda *_: None)
+    start, end = windows(trainer.touches(past.end_ms), past.end_ms, CONFIG).blocks[0]
     asked = trainer.queries(start, end, 40)
-    without = Trainer(cropped, CONFIG, lambda *_: None)
-    assert [t.tolist() for t in without.queries(start, end, 40).truths] == [t.tolist() for t in asked.truths]
-    for with_future, alone in zip(
-        trainer.shop(start, end).pools(asked, lambda _: None),
-        without.shop(start, end).pools(asked, lambda _: None),
-        strict=True,
-    ):
-        assert with_future.candidates.keys.tolist() == alone.candidates.keys.tolist()
-        assert np.array_equal(with_future.matrix, alone.matrix, equal_nan=True)
+    without = Trainer(until(past, end - 1), CONFIG, lambda *_: None).queries(start, end, 40)
+    assert [without.entities, without.as_of_ms.tolist()] == [asked.entities, asked.as_of_ms.tolist()]
+    assert [t.tolist() for t in without.truths] == [t.tolist() for t in asked.truths]
 
 
 def test_a_release_that_is_worse_than_popularity_is_published_and_not_activated(

@@ -1,12 +1,16 @@
 """The past out of the lake, each table at one pinned version."""
 
 from collections.abc import Mapping
+from itertools import chain
+
+import pyarrow as pa
 
 from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.features import arrow
 from snowmelt.features.rows import Rows
 from snowmelt.features.views import CompiledViews
 from snowmelt.lake import Lake
+from snowmelt.training import slates
 from snowmelt.training.errors import BadDataError
 from snowmelt.training.past import Past
 
@@ -29,13 +33,17 @@ class LakeHistory:
             if error.reason is not Reason.NOT_FOUND:
                 raise
             raise BadDataError(error.detail) from error
-        events = self._lake.read("events", arrow.EVENT_COLUMNS, versions["events"])
-        shown = self._lake.read("impressions", arrow.IMPRESSION_COLUMNS, versions["impressions"])
+        events = self._read("events", versions, arrow.EVENT_COLUMNS, slates.EVENT_COLUMNS)
+        shown = self._read("impressions", versions, arrow.IMPRESSION_COLUMNS, slates.IMPRESSION_COLUMNS)
         catalogue = self._lake.read("catalog", arrow.CATALOG_COLUMNS, versions["catalog"])
         past = Past(
             self._views,
             Rows.from_arrow_events(events, self._views),
             Rows.from_arrow_impressions(shown, self._views) if len(shown) else None,
             Rows.from_arrow_catalog(catalogue),
+            shown_ms=slates.shown_ms(events, shown) if len(shown) else None,
         )
         return past, versions
+
+    def _read(self, table: str, versions: Mapping[str, int], *columns: tuple[str, ...]) -> pa.Table:
+        return self._lake.read(table, tuple(dict.fromkeys(chain(*columns))), versions[table])
