@@ -57,7 +57,7 @@ class IngestSettings(Settings):
     flush_seconds: float = Field(1.0, ge=0.01, le=60)
     wait_ms: int = Field(20, ge=0, le=10_000)
     count_seconds: float = Field(0.5, ge=0, le=60)
-    memory_mbytes: int = Field(512, ge=384, le=65_536)
+    memory_mbytes: int = Field(640, ge=384, le=65_536)
     accept_gaps: str = ""
     accept_topics: str = ""
     poison_share: float = Field(0.2, gt=0, le=1)

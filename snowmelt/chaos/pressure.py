@@ -203,7 +203,7 @@ def drill(
     stall_s: float,
     burst_s: float,
     *,
-    memory_mbytes: int = 512,
+    memory_mbytes: int = 640,
     least_events: int = 0,
     say: Say = print,
 ) -> Report:

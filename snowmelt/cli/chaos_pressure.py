@@ -12,7 +12,7 @@ from snowmelt.cli.drilled import drilled, say
 def pressure(
     stall: Annotated[float, typer.Option(min=1, help="seconds for which each sink takes nothing")] = 60,
     burst: Annotated[float, typer.Option(min=1, help="seconds of five times what the lanes sustain")] = 60,
-    memory_mbytes: Annotated[int, typer.Option(min=384, help="what a lane may take")] = 512,
+    memory_mbytes: Annotated[int, typer.Option(min=384, help="what a lane may take")] = 640,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
 ) -> None:
     """Put both lanes under pressure on a real Kafka, Redis and lake; exit 1 where memory or an event is lost."""

@@ -38,16 +38,22 @@ class Progress:
 
 
 class Lake:
-    """Six Delta tables under one address; not to be shared between threads.
+    """Six Delta tables in one folder; not to be shared between threads.
 
     Every method raises SnowmeltError UNAVAILABLE where the lake does not answer.
 
     Args:
-        url: a folder, or what deltalake takes in its place.
+        url: a folder's path, or the same with ``file://`` in front.
+
+    Raises:
+        SnowmeltError: INVALID_FIELD for another scheme.
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        self.url = url.removeprefix("file://").rstrip("/")
+        if "://" in self.url:
+            detail = f"the lake lies in a folder; the scheme {url.partition('://')[0]}:// is not supported"
+            raise SnowmeltError(Reason.INVALID_FIELD, detail, field="SNOWMELT_LAKE_URL")
         self._handles: dict[str, DeltaTable] = {}
         self._logs: dict[str, AppVersions] = {}
 
@@ -58,8 +64,7 @@ class Lake:
         Raises:
             SnowmeltError: UNAVAILABLE where another process is doing the same; try again.
         """
-        if "://" not in self.url:
-            Path(self.url).mkdir(parents=True, exist_ok=True)
+        Path(self.url).mkdir(parents=True, exist_ok=True)
         for name, schema in TABLES.items():
             table = DeltaTable.create(f"{self.url}/{name}", schema, mode="ignore", configuration=properties(name))
             appending.widen(table, schema)

@@ -36,6 +36,13 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert sum(map(len, lake.batches("events", ["offset"], lake.version("events"), 10))) == 3
 
 
+def test_a_lake_lies_in_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(SnowmeltError, match="the scheme s3:// is not supported") as refused:
+        Lake("s3://bucket/lake")
+    assert refused.value.reason is Reason.INVALID_FIELD
+    assert Lake(f"file://{tmp_path}/").url == str(tmp_path)
+
+
 def test_a_damaged_file_and_a_version_that_is_gone_are_said(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path))
     lake.create()
