@@ -31,7 +31,7 @@ class IngestSettings(Settings):
         count_seconds: how long it lets impressions gather: each answer is one, and a write of one costs as much as that
             of some hundred.
         memory_mbytes: of the process at most; where the sink is slow, partitions are paused so that it holds. A
-            partition of events or impressions takes up to 16 of them, for the ids of its newest 1,000,000 records.
+            partition of events or impressions takes up to 28 of them, for the ids of its newest 1,000,000 records.
         accept_topics: topics known to be made anew that may begin though the sink holds one before: ``topic:id``,
             comma-separated; the id is that of the new one.
         accept_gaps: records known to be lost that may be passed over: ``topic/partition:from-to``, comma-separated.
