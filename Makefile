@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-STATE ?= .snowmelt
+STATE ?= $(or $(SNOWMELT_STATE_DIR),.snowmelt)
 DATA ?=
 export SNOWMELT_STATE_DIR := $(STATE)
 
@@ -121,5 +121,6 @@ lock: ## resolve the requirements anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make lock" -q --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-clean: ## remove the state of the one-command mode
-	rm -rf $(STATE)
+clean: ## stop what runs, then remove the state of the one-command mode
+	@if [ -x $(BIN)/snowmelt ] && [ -d "$(STATE)" ]; then $(BIN)/snowmelt down; fi
+	rm -rf "$(STATE)"

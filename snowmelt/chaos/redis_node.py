@@ -17,13 +17,14 @@ START_S = 30.0
 class RedisNode:
     """One server at one port; ``take_over`` changes what stands behind the port and leaves the address as it is.
 
-    ``binary`` is the redis-server; empty: the one that ``redis_server`` finds.
+    ``binary`` is the redis-server; empty: the one that ``redis_server`` finds. Its replica ends with it.
     """
 
     def __init__(self, folder: Path, port: int, binary: str = "") -> None:
         self.folder, self.port, self._binary = folder, port, binary
         self.url = f"redis://127.0.0.1:{port}/0"
         self.client = connect(self.url, retries=0)
+        self._replica: RedisNode | None = None
         self._process = self._started()
 
     def start(self) -> None:
@@ -47,6 +48,8 @@ class RedisNode:
 
     def stop(self) -> None:
         """Ends the server as it likes to be ended."""
+        if self._replica is not None:
+            self._replica.stop()
         self._process.terminate()
         self._process.wait()
         self.client.close()
@@ -82,7 +85,7 @@ class RedisNode:
         Raises:
             SnowmeltError: UNAVAILABLE.
         """
-        made = RedisNode(folder, port, self._binary)
+        self._replica = made = RedisNode(folder, port, self._binary)
         made.start()
         made.client.replicaof("127.0.0.1", str(self.port))
         deadline = time.monotonic() + START_S

@@ -5,10 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from snowmelt.chaos.nursery import Born, Nursery
@@ -57,18 +59,25 @@ class Rig:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         home = cache or Path(os.environ.get("SNOWMELT_CACHE_DIR", ".cache"))
-        self.cluster = start_kafka(install(home / "kafka"), folder / "kafka", nodes=nodes)
-        self.bootstrap = self.cluster.bootstrap
-        self.redis = RedisNode(folder / "redis", free_port(), redis_binary)
-        self.redis_url = self.redis.url
-        self.views = default_views()
-        self.views.dump(folder / "views.json")
-        self.admin = Admin(self.bootstrap, ASK_S if nodes > 1 else TIMEOUT_S)
-        self.admin.create_topics(house_topics(partitions))
-        self.incarnations = self.admin.incarnations(LAKE_TOPICS)
-        self.lake = Lake(str(folder / "lake"))
-        self.lake.create()
-        self.store = self._store()
+        with ExitStack() as parts:  # what was started ends where the rest fails
+            self.cluster = start_kafka(install(home / "kafka"), folder / "kafka", nodes=nodes)
+            parts.callback(self.cluster.stop)
+            self.bootstrap = self.cluster.bootstrap
+            self.redis = RedisNode(folder / "redis", free_port(), redis_binary)
+            parts.callback(self.redis.stop)
+            self.redis_url = self.redis.url
+            self.views = default_views()
+            self.views.dump(folder / "views.json")
+            self.admin = Admin(self.bootstrap, ASK_S if nodes > 1 else TIMEOUT_S)
+            self.admin.create_topics(house_topics(partitions))
+            self.incarnations = self.admin.incarnations(LAKE_TOPICS)
+            self.lake = Lake(str(folder / "lake"))
+            self.lake.create()
+            self.store = self._store()
+            parts.callback(self.store.close)
+            self._parts = parts.pop_all()
+        self._starting = threading.Lock()
+        self._ended = False
         self._lanes: list[Running] = []
         self._named: dict[str, Running] = {}
         self._ops: dict[str, str] = {}
@@ -77,13 +86,13 @@ class Rig:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._lanes:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        self.store.close()
-        self.redis.stop()
-        self.cluster.stop()
+        with self._parts:
+            with self._starting:
+                self._ended = True  # a thread of a drill that was broken off may be about to start another
+            for process in self._lanes:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
 
     def _store(self) -> StateStore:
         def opened() -> StateStore | None:
@@ -114,6 +123,9 @@ class Rig:
             name: what a second process of the lane is called, where it has a log and an address of its own; else both
                 go by the lane's name.
             settings: SNOWMELT_INGEST_* in lower case.
+
+        Raises:
+            SnowmeltError: UNAVAILABLE where everything ends.
         """
         name = name or lane
         environ = {key: value for key, value in os.environ.items() if not key.startswith("SNOWMELT_")}
@@ -126,9 +138,12 @@ class Rig:
             "SNOWMELT_INGEST_OPS_ADDRESS": self._ops.setdefault(name, f"127.0.0.1:{free_port()}"),
         }
         environ |= {f"SNOWMELT_INGEST_{key.upper()}": str(value) for key, value in settings.items()}
-        process = self._run(module, environ, self.folder / f"{name}.log")
-        self._lanes.append(process)
-        self._named[name] = process
+        with self._starting:
+            if self._ended:
+                raise SnowmeltError(Reason.UNAVAILABLE, f"{name} is not started: everything ends")
+            process = self._run(module, environ, self.folder / f"{name}.log")
+            self._lanes.append(process)
+            self._named[name] = process
         return process
 
     def _run(self, module: str, environ: dict[str, str], log: Path) -> Running:

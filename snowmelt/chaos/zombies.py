@@ -61,7 +61,7 @@ def drill(
                 barrier.abort()
                 flow.go_on()
 
-        threads = [threading.Thread(target=haunt, args=(group,)) for group in groups.values()]
+        threads = [threading.Thread(target=haunt, args=(group,), daemon=True) for group in groups.values()]
         for thread in threads:
             thread.start()
         for thread in threads:

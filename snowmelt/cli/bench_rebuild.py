@@ -81,7 +81,10 @@ def _rebuild(rig: Rig, events: int) -> dict[str, float]:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "snowmelt.cli.main", *words], env=environ, stdout=subprocess.PIPE
         )
-    said = process.communicate()[0]
+    try:
+        said = process.communicate()[0]
+    finally:
+        process.kill()
     if process.returncode != ExitCode.OK:
         raise SnowmeltError(Reason.INTERNAL, f"the rebuild ended with {process.returncode}")
     seconds, cpu_s = (float(json.loads(said)[name]) for name in ("duration_s", "cpu_s"))

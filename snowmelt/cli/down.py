@@ -48,6 +48,8 @@ def _ask(run: Run, home: Home) -> None:
 def _end_leftovers(run: Run, home: Home) -> str:
     from snowmelt.embedded.ending import end_leftovers
 
+    if not home.hold():
+        raise SnowmeltError(Reason.UNAVAILABLE, "`make up` has just begun here; try again when it has said more")
     left = end_leftovers(run, typer.echo)
-    home.forget()
+    home.forget(pid=run.pid)
     return left

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -32,6 +33,8 @@ VERBS = {
     "bench": ("bench", "Measure speed against named rivals"),
     "chaos": ("chaos", "Kill processes at named points and check the outcome"),
 }
+UNWOUND = ("evaluate", "bench", "chaos")
+"""Verbs that have parts and folders of their own, which go when the verb is told to end."""
 
 
 def _usage() -> str:
@@ -40,6 +43,8 @@ def _usage() -> str:
 
 
 def _run(verb: str, args: list[str]) -> None:
+    if verb in UNWOUND:
+        _unwind_when_told()
     module_name, said = VERBS[verb]
     module = importlib.import_module(f"snowmelt.cli.{module_name}")
     app: typer.Typer | None = getattr(module, "app", None)
@@ -47,6 +52,19 @@ def _run(verb: str, args: list[str]) -> None:
         app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         app.command(help=said)(getattr(module, verb))
     app(args=args, prog_name=f"snowmelt {verb}")
+
+
+def _unwind_when_told() -> None:
+    """Makes SIGTERM and SIGHUP an exception, so that every ``with`` ends what it began; under nohup SIGHUP is none."""
+    told = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def end(number: int, _: object) -> None:
+        for each in told:
+            signal.signal(each, signal.SIG_IGN)  # a second one would cut the ending short
+        sys.exit(128 + number)
+
+    for number in told:
+        signal.signal(number, end)
 
 
 def _join_running_system() -> None:

@@ -43,9 +43,10 @@ def up(
 ) -> None:
     """Starts everything, loads, trains, and prints how to go on; Ctrl-C drains and stops."""
     home = Home(Settings.load().state_dir)
-    run = home.run()
-    if run is not None and run.alive:
-        _end(f"it runs already, as process {run.pid}; `make down` stops it", ExitCode.UNAVAILABLE)
+    held, run = home.hold(), home.run()
+    if not held or (run is not None and run.alive):
+        who = f", as process {run.pid}" if run is not None and run.alive else ""
+        _end(f"it runs already{who}; `make down` stops it", ExitCode.UNAVAILABLE)
     stop = threading.Event()
     _listen(stop)
     reporter = Reporter()
@@ -57,6 +58,7 @@ def up(
         _end(f"{taken}; stop that one, or say --free-ports", ExitCode.UNAVAILABLE)
     code = ExitCode.OK
     try:
+        home.record({}, {})  # who asks to stop finds it before anything runs
         running.start(data)
         missing = running.train()
         _tell(running, reporter, _answering(running, whole=not missing), missing or quality(running.settings))
@@ -113,7 +115,8 @@ def _tell(running: Up, reporter: Reporter, who: Visitor, quality: Sequence[str])
     cuts = statistics.quantiles(times_ms, n=100)
     environ, home = running.stack.environ, running.home.folder
     clicked = first.items[0].item_id if first.items else "ITEM"
-    command = f"{Path(sys.argv[0])}"
+    where = _where(home)
+    command = f"{where}{Path(sys.argv[0])}"
     recommend = shlex.join(["recommend", who.user_id] if who.user_id else ["recommend", "--session", who.session_id])
     whose = shlex.join(["--user", who.user_id] if who.user_id else ["--session", who.session_id])
     for line in (
@@ -132,9 +135,15 @@ def _tell(running: Up, reporter: Reporter, who: Visitor, quality: Sequence[str])
         f"  {command} trace {first.trace_id}",
         f"  {command} status",
         "",
-        "Ctrl-C, or `make down` from another terminal, drains and stops",
+        f"Ctrl-C, or `{where}make down` from another terminal, drains and stops",
     ):
         reporter.say(line)
+
+
+def _where(home: Path) -> str:
+    """What stands before a command that is given in another terminal; nothing for the state folder of the default."""
+    default: Path = Settings.model_fields["state_dir"].default
+    return "" if home == default.resolve() else f"SNOWMELT_STATE_DIR={shlex.quote(str(home))} "
 
 
 def _say(said: str, code: int) -> int:

@@ -1,5 +1,6 @@
 """The state folder of the one-command mode: what runs, with which addresses, and the clock of its data."""
 
+import fcntl
 import json
 import os
 import socket
@@ -61,6 +62,8 @@ class Home:
         self.folder = folder.resolve()
         self.logs = self.folder / "logs"
         self.spans = self.folder / "traces.sqlite"
+        self._lock = self.folder / "lock"
+        self._held: int | None = None
         self._run = self.folder / "run.json"
         self._clock = self.folder / "clock.json"
         self._loaded = self.folder / "data_set.json"
@@ -68,6 +71,22 @@ class Home:
     def make(self) -> None:
         """Creates the folder, readable by its owner alone."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def hold(self) -> bool:
+        """Takes the folder, which is made where it is not there, for this process alone; whether no other has it.
+
+        The system gives it back when the process ends, however that comes.
+        """
+        self.make()
+        if self._held is None:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)  # what is started does not inherit it
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            self._held = descriptor
+        return True
 
     def run(self) -> Run | None:
         """What runs, or ran last; None where nothing ever did."""
@@ -80,8 +99,14 @@ class Home:
         begun = {name: at for name, pid in children.items() if (at := _began(pid)) is not None}
         _write(self._run, asdict(Run(me.pid, me.create_time(), dict(environ), dict(children), begun)))
 
-    def forget(self, left: str = "") -> None:
-        """Nothing runs any more; ``left`` is what was left undone, for who asked from elsewhere to stop."""
+    def forget(self, left: str = "", *, pid: int = 0) -> None:
+        """Nothing runs any more of a process, of this one where ``pid`` names no other; another's note is kept.
+
+        ``left`` is what was left undone, for who asked from elsewhere to stop.
+        """
+        run = self.run()
+        if run is not None and run.pid != (pid or os.getpid()):
+            return
         if left:
             me = psutil.Process()
             _write(self._run, asdict(Run(me.pid, me.create_time(), left=left)))

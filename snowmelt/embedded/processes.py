@@ -124,10 +124,10 @@ class Supervisor:
         """
         child = self._children[name]
         deadline = time.monotonic() + timeout_s
-        while not child.ready():
+        # Looked at before it is asked: where it has ended, who answers at its address is another.
+        while (code := child.process.poll()) is not None or not child.ready():
             self._go_on()
-            code = child.process.poll()
-            if code is not None and code != 0:
+            if code:
                 raise StartError(f"{name} ended with exit code {code}: {_last_line(child.log)} (log: {child.log})")
             if time.monotonic() > deadline:
                 raise StartError(f"{name} was not ready after {timeout_s:.0f} s (log: {child.log})")

@@ -68,7 +68,7 @@ class Stack:
         port = self.ports["redis"]
         self.environ = self._settings(clock_offset_ms)
         command = redis_server.command(self.home.folder / "redis", port)
-        self._supervisor.start(Spec("redis", command, os.environ.copy(), lambda: _redis_ready(port)))
+        self._supervisor.start(Spec("redis", command, os.environ.copy(), lambda: self._redis_ready(port)))
         self._supervisor.launch(self._collector())
         broker = self._prepare_broker(self.home.folder / "broker")
         lost = None if broker.keeps else self._broker_lost
@@ -106,6 +106,10 @@ class Stack:
             self.say(self._lost)
         self.home.forget(self._lost)
         return not self._lost
+
+    def _redis_ready(self, port: int) -> bool:
+        pid = self._supervisor.pids().get("redis")
+        return pid is not None and _redis_answers(port, pid)
 
     def _record(self) -> None:
         """Notes in the state folder what runs and where."""
@@ -174,11 +178,12 @@ def _alive(ops_port: int) -> bool:
         connection.close()
 
 
-def _redis_ready(port: int) -> bool:
+def _redis_answers(port: int, pid: int) -> bool:
+    """Whether it is the server of this number: while ours is about to end as the port is taken, another answers."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as link:
-            link.sendall(b"PING\r\n")
-            return link.recv(7) == b"+PONG\r\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as link, link.makefile("rb") as said:
+            link.sendall(b"PING\r\nINFO server\r\n")
+            return said.readline() == b"+PONG\r\n" and b"process_id:%d\r\n" % pid in said
     except OSError:
         return False
 

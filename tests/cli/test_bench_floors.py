@@ -88,15 +88,26 @@ def test_serve_says_how_many_answers_spoil_it() -> None:
     assert bench_serve.floors(run, 1.0)[0]["reason"] == "2 of 400 answers failed, 3 of 400 answers degraded"
 
 
-def test_ingest_takes_the_time_to_online_at_the_rate_of_the_floor() -> None:
-    figures = {
+def ingest(events: int) -> dict[str, Any]:
+    return {
+        "events": events,
         "lake": {"events_per_s": 100_000.0},
         "features": {"events_per_s": 19_000.0},
         "event_to_online": [{"rate_per_s": 1000, "p99_ms": 5000.0}, {"rate_per_s": 500, "p99_ms": 1000.0}],
     }
-    judged = bench_ingest.floors(figures)
+
+
+def test_ingest_takes_the_time_to_online_at_the_rate_of_the_floor() -> None:
+    judged = bench_ingest.floors(ingest(500_000))
     assert said(judged) == [MET, MISSED, MET]
     assert judged[2]["figure"] == 1000.0
+
+
+def test_ingest_of_fewer_events_is_not_judged() -> None:
+    judged = bench_ingest.floors(ingest(499_999))
+    assert said(judged) == [NOT_VALID] * 3
+    assert {verdict["reason"] for verdict in judged} == {"it is of 500,000 events or more"}
+    assert said(bench_ingest.floors(ingest(1_000_000))) == [MET, MISSED, MET]
 
 
 def test_a_rebuild_to_another_state_is_not_measured() -> None:

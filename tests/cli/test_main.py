@@ -1,14 +1,17 @@
 """What the command line says to what it cannot do: one line, what to do about it, and the right exit code."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from snowmelt.cli.main import VERBS
+from snowmelt.embedded.home import Home, Run
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -74,6 +77,31 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 69
     assert len(done.stderr.splitlines()) == 1
     assert "is taken by another process" in done.stderr
+
+
+def test_a_second_start_in_one_state_folder_is_one_line_and_harms_nothing(tmp_path: Path) -> None:
+    home = Home(tmp_path / "state")
+    assert home.hold()
+    done = run("up", "--free-ports", state=home.folder)
+    assert (done.returncode, done.stderr) == (69, "snowmelt: it runs already; `make down` stops it\n")
+    home.record({}, {"redis": os.getpid()})
+    done = run("up", "--free-ports", state=home.folder)
+    assert done.returncode == 69
+    assert done.stderr == f"snowmelt: it runs already, as process {os.getpid()}; `make down` stops it\n"
+    found = home.run()
+    assert found is not None
+    assert found.children == {"redis": os.getpid()}
+
+
+def test_what_a_start_is_about_to_end_is_left_to_it(tmp_path: Path) -> None:
+    gone = Run(os.getpid(), 1.0, children={"redis": 1})
+    (tmp_path / "run.json").write_text(json.dumps(asdict(gone)))
+    home = Home(tmp_path)
+    assert home.hold()
+    done = run("down", state=tmp_path)
+    assert done.returncode == 69
+    assert "`make up` has just begun here" in done.stderr
+    assert home.run() == gone
 
 
 def test_nothing_running_is_no_error_to_stop(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ def test_a_fault_of_ours_stops_what_was_started(tmp_path: Path, monkeypatch: pyt
     stopped: list[Up] = []
 
     def start(self: Up, data: Path | None) -> None:
+        found = self.home.run()
+        assert found is not None, "who asks to stop does not find it"
+        assert found.alive
         raise ZeroDivisionError
 
     monkeypatch.setenv("SNOWMELT_STATE_DIR", str(tmp_path / "state"))
@@ -53,3 +56,14 @@ def test_a_fault_of_ours_stops_what_was_started(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ZeroDivisionError):
         module.up(None, broker="embedded", free_ports=True)
     assert len(stopped) == 1
+    assert stopped[0].home.run() is None
+
+
+def test_commands_for_another_terminal_name_the_state_folder_where_it_is_not_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for given in (".snowmelt", "its own"):
+        monkeypatch.setenv("SNOWMELT_STATE_DIR", given)  # as `make up` does
+        home = Path(given).resolve()
+        assert module._where(home) == ("" if given == ".snowmelt" else f"SNOWMELT_STATE_DIR='{home}' ")

@@ -182,6 +182,12 @@ def test_status_can_ask_every_part_where_it_listens() -> None:
     assert not told
 
 
+def test_the_command_line_speaks_tls_to_the_gateway_by_the_certificate_that_it_serves() -> None:
+    services, key = _services(), "SNOWMELT_GATEWAY_TLS_CERT_PATH"
+    assert services["cli"]["environment"][key] == services["gateway"]["environment"][key]
+    assert services["cli"]["volumes"] == services["gateway"]["volumes"] == services["prepare"]["volumes"]
+
+
 @pytest.mark.parametrize("script", ["prepare", "healthy"])
 def test_scripts_can_be_run(script: str) -> None:
     path: Path = ROOT / "compose" / script

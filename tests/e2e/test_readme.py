@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -30,20 +29,24 @@ def test_the_two_commands_and_what_they_print(tmp_path: Path) -> None:
         eventually(lambda: _ready(up, log), READY_S, log.read_text)
         processes = psutil.Process(up.pid).children(recursive=True)
         assert len(processes) >= PROCESSES
-        tries = re.findall(r"^  (\.venv/bin/snowmelt .+)$", log.read_text().split("\ntry\n")[1], flags=re.M)
+        try_these = log.read_text().split("\ntry\n")[1]
+        tries = re.findall(rf"^  (SNOWMELT_STATE_DIR={state} \.venv/bin/snowmelt .+)$", try_these, flags=re.M)
         assert len(tries) >= 5
         shown = [line.removeprefix("$ ") for line in fences(CHECKOUT / "README.md") if line.startswith("$ ")]
         assert shown
-        for command in [*tries, *shown]:
-            assert _said(command, state).strip(), command
-        assert _said(f"make down STATE={state}", state)
+        for command in tries:
+            assert _said(command).strip(), command
+        for command in shown:
+            assert _said(f"SNOWMELT_STATE_DIR={state} {command}").strip(), command
+        assert f"`SNOWMELT_STATE_DIR={state} make down`" in try_these
+        assert _said(f"SNOWMELT_STATE_DIR={state} make down")
         assert up.wait(20) == 0, log.read_text()
     finally:
         if up.poll() is None:
             up.send_signal(signal.SIGTERM)
             up.wait(30)
     assert not [each for each in processes if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
-    _said(f"make clean STATE={state}", state)
+    _said(f"make clean STATE={state}")
     assert not state.exists()
 
 
@@ -53,9 +56,10 @@ def _ready(up: "subprocess.Popen[bytes]", log: Path) -> bool:
     return "\nready\n" in said and "Ctrl-C" in said
 
 
-def _said(command: str, state: Path) -> str:
-    environ = {**_environ(), "SNOWMELT_STATE_DIR": str(state)}
-    done = subprocess.run(shlex.split(command), cwd=CHECKOUT, env=environ, capture_output=True, text=True, check=False)
+def _said(command: str) -> str:
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=CHECKOUT, env=_environ(), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -71,6 +71,16 @@ def test_each_start_is_told_and_one_that_cannot_be_started_is_tried_again(
     assert supervisor.pids() == {}
 
 
+def test_whoever_answers_in_the_place_of_one_that_has_ended_does_not_make_it_ready(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "BACKOFF_S", (60.0,))
+    supervisor.launch(Spec("twin", [sys.executable, "-c", "raise SystemExit('its port is taken')"], os.environ))
+    until(lambda: not supervisor.pids())
+    with pytest.raises(StartError, match="twin ended with exit code 1: its port is taken"):
+        supervisor.wait_ready("twin")
+
+
 def test_one_that_cannot_be_started_again_is_said_and_not_started(supervisor: Supervisor, said: list[str]) -> None:
     lost = threading.Event()
     log = Path("the.log")

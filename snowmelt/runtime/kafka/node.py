@@ -137,16 +137,16 @@ class KafkaCluster:
         self.stop()
 
     def start(self, seconds: float = START_SECONDS) -> None:
-        """Starts every node and waits until all have joined.
+        """Starts every node and waits until all have joined; ends them all where it is not to be waited any more.
 
         Raises:
             KafkaUnavailableError: a process ended, or the time has passed.
         """
-        for node in self.nodes:
-            node.start()
         try:
+            for node in self.nodes:
+                node.start()
             self.wait(seconds)
-        except KafkaUnavailableError:
+        except BaseException:  # also a Ctrl-C, which does not reach the nodes themselves
             self.stop()
             raise
 

@@ -1,0 +1,79 @@
+"""``make clean`` removes the state folder that ``make up`` would use, and only once nothing of it runs."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from snowmelt.embedded.home import Home
+
+ROOT = Path(__file__).parents[2]
+NOTER = """
+import os, pathlib, subprocess, sys
+from snowmelt.embedded.home import Home
+child = subprocess.Popen(["sleep", "60"])
+home = Home(pathlib.Path(sys.argv[1]))
+home.make()
+home.record({}, {"collector": child.pid})
+os._exit(0)
+"""
+
+
+def clean(*words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SNOWMELT_", "MAKE", "MFLAGS")) and k != "STATE"}
+    command = ["make", "clean", f"VENV={Path(sys.executable).parents[1]}", *words]
+    return subprocess.run(
+        command, cwd=ROOT, env={**kept, **environ}, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Iterator[Home]:
+    """A state folder whose supervisor has gone and has left a process."""
+    home = Home(tmp_path / "its own")
+    subprocess.run([sys.executable, "-c", NOTER, str(home.folder)], cwd=ROOT, check=True)
+    run = home.run()
+    assert run is not None
+    yield home
+    if runs(run.children["collector"]):
+        os.kill(run.children["collector"], signal.SIGKILL)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_what_a_killed_supervisor_left_is_ended_first(left: Home) -> None:
+    run = left.run()
+    assert run is not None
+    assert runs(run.children["collector"])
+    done = clean(SNOWMELT_STATE_DIR=str(left.folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it left running: collector" in done.stdout
+    assert not runs(run.children["collector"])
+    assert not left.folder.exists()
+
+
+def test_nothing_is_removed_where_what_runs_cannot_be_stopped(left: Home) -> None:
+    assert left.hold()  # as of a start that is about to end what was left
+    done = clean(SNOWMELT_STATE_DIR=str(left.folder))
+    assert done.returncode != 0
+    assert left.run() is not None
+
+
+@pytest.mark.parametrize("words", [(), ("STATE={named}",)])
+def test_it_removes_the_folder_that_is_named(words: tuple[str, ...], tmp_path: Path) -> None:
+    other, named = tmp_path / "other", tmp_path / "named"
+    other.mkdir()
+    named.mkdir()
+    done = clean(*[word.format(named=named) for word in words], SNOWMELT_STATE_DIR=str(other))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (other.exists(), named.exists()) == (bool(words), not words)
