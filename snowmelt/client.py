@@ -106,15 +106,18 @@ class Client(_Connection):
         return self._call(self._stub.Recommend, request)
 
     def record(self, events: Sequence[Event]) -> gateway_pb2.RecordEventsResponse:
-        """Appends events, all or none; returns when Kafka has acknowledged them. Give event_ids to repeat safely."""
+        """Appends events; returns when Kafka has acknowledged them. Give event_ids to repeat safely.
+
+        All are checked before any is sent; after ``unavailable`` some may stand.
+        """
         return self._call(self._stub.RecordEvents, gateway_pb2.RecordEventsRequest(events=events))
 
     def upsert_items(self, items: Sequence[ItemUpsert]) -> gateway_pb2.UpsertItemsResponse:
-        """Adds items or replaces their content, all or none."""
+        """Adds items or replaces their content; after ``unavailable`` some may stand, and a repeat does no harm."""
         return self._call(self._stub.UpsertItems, gateway_pb2.UpsertItemsRequest(items=items))
 
     def withdraw_items(self, item_ids: Sequence[str]) -> gateway_pb2.WithdrawItemsResponse:
-        """Takes items out of every slate, all or none."""
+        """Takes items out of every slate; after ``unavailable`` some may stand, and a repeat does no harm."""
         return self._call(self._stub.WithdrawItems, gateway_pb2.WithdrawItemsRequest(item_ids=item_ids))
 
     def user_state(self, user_id: str) -> gateway_pb2.GetUserStateResponse:

@@ -1,4 +1,4 @@
-"""The catalogue's changes into the log: upserts and withdrawals, all of a request's or none."""
+"""The catalogue's changes into the log: upserts and withdrawals, sent when all of a request's are checked."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,7 @@ class ItemEditor:
         self._log, self._clock = log, clock
 
     async def upsert(self, request: UpsertItemsRequest, caller: Caller) -> UpsertItemsResponse:
-        """Adds items or replaces their content; tenant and event_time_ms (now) are filled in where absent.
+        """Adds items or replaces their content; tenant and event_time_ms (now, the latest) are filled in where absent.
 
         Raises:
             SnowmeltError: INVALID_FIELD (an item twice among others), PERMISSION_DENIED; UNAVAILABLE where Kafka did
@@ -38,6 +38,9 @@ class ItemEditor:
                 item.event_time_ms = item.event_time_ms or now
             validation.check(request)
             refuse_ahead(request.items, now, "items")
+            for item in request.items:
+                # By no clock but the one here, which stamps withdrawals: else a fast one would outlive them.
+                item.event_time_ms = min(item.event_time_ms, now)
             names = [item.item_id for item in request.items]
             _refuse_twice(names, "items[{}].item_id")
             changes = [(item.item_id, CatalogChange(upsert=item)) for item in request.items]

@@ -13,11 +13,10 @@ from snowmelt.contracts.errors import Reason
 from snowmelt.runtime.auth import Policies
 from snowmelt.runtime.json_messages import Field, is_map, value_field
 
-FILLED_IN = {
-    "Event": {"event_id", "tenant", "event_time_ms", "categories", "price"},
-    "ItemUpsert": {"tenant", "event_time_ms"},
-}
+FILLED_IN = {"Event": {"event_id", "tenant", "event_time_ms"}, "ItemUpsert": {"tenant", "event_time_ms"}}
 """What the gateway fills in: not required of a request, whatever the rules of the complete message say."""
+REFUSED = {"Event": {"categories", "price"}}
+"""What it fills in and takes from nobody: no request has it."""
 
 _TYPES = {
     FieldDescriptor.CPPTYPE_STRING: "string",
@@ -101,11 +100,12 @@ def _message(descriptor: Any, schemas: dict[str, Any], *, rules: bool) -> dict[s
     name = descriptor.name
     if name not in schemas:
         schemas[name] = {}
+        fields = [f for f in descriptor.fields if not (rules and f.name in REFUSED.get(name, ()))]
         schema: dict[str, Any] = {
             "type": "object",
-            "properties": {f.name: _schema(f, schemas, rules=rules) for f in descriptor.fields},
+            "properties": {f.name: _schema(f, schemas, rules=rules) for f in fields},
         }
-        required = [f.name for f in descriptor.fields if (_required(f) if rules else not f.has_presence)]
+        required = [f.name for f in fields if (_required(f) if rules else not f.has_presence)]
         required = [f for f in required if f not in FILLED_IN.get(name, ())] if rules else required
         if required:
             schema["required"] = required

@@ -97,7 +97,7 @@ class Pins(Protocol):
     """Which release a request is pinned to."""
 
     def pinned(self) -> str:
-        """The newest release that both retrieval and ranker have loaded; empty where there is none."""
+        """The first release of retrieval's that the ranker has loaded too; empty where nothing is loaded."""
 
     def retrieval_answers(self) -> bool:
         """Whether retrieval answered when it was last asked."""

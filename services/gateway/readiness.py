@@ -1,6 +1,7 @@
 """What is missing for whole answers, how old things are, and the gauges that say so."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from services.gateway.pins import ReleasePins
@@ -20,7 +21,7 @@ class Readiness:
         self, pins: ReleasePins, replica_age_ms: Callable[[], float | None], store: ReleaseStore, clock: Clock
     ) -> None:
         self._pins, self._replica_age_ms, self._store, self._clock = pins, replica_age_ms, store, clock
-        self._release = ("", 0)
+        self._release: tuple[str, int | None] = ("", None)
 
     def own_reasons(self) -> list[str]:
         """Why this process itself cannot answer yet; the backends' troubles only degrade its answers."""
@@ -47,29 +48,31 @@ class Readiness:
         if replica_ms is not None:
             ages["replica"] = replica_ms / 1000
         release_id, created_ms = self._release
-        if release_id and release_id == self._pins.pinned():
+        if created_ms is not None and release_id == self._pins.pinned():
             ages["release"] = (self._clock.now_ms() - created_ms) / 1000
         return ages
 
     async def run(self) -> None:
         """Sets the gauges again and again."""
         while True:
-            pinned = self._pins.pinned()
-            if pinned and pinned != self._release[0]:
-                self._release = (pinned, await asyncio.to_thread(self._created_ms, pinned))
-                metrics.RELEASE_INFO.clear()
-                metrics.RELEASE_INFO.labels(SERVICE, pinned).set(1)
-            ages = self.ages_seconds()
-            if "replica" in ages:
-                metrics.FEATURE_AGE_SECONDS.labels(SERVICE).set(ages["replica"])
-            if "release" in ages:
-                metrics.RELEASE_AGE_SECONDS.labels(SERVICE).set(ages["release"])
+            await self.update()
             await asyncio.sleep(UPDATE_S)
 
-    def _created_ms(self, release_id: str) -> int:
+    async def update(self) -> None:
+        """Sets the gauges to what is served now."""
+        pinned = self._pins.pinned()
+        release_id, created_ms = self._release
+        if pinned != release_id or created_ms is None:
+            self._release = (pinned, await asyncio.to_thread(self._created_ms, pinned) if pinned else None)
+        ages = self.ages_seconds()
+        if "replica" in ages:
+            metrics.FEATURE_AGE_SECONDS.labels(SERVICE).set(ages["replica"])
+        metrics.say_release(SERVICE, pinned, ages.get("release", math.nan))
+
+    def _created_ms(self, release_id: str) -> int | None:
         try:
             listed = {one.release_id: one.manifest for one in self._store.list()}
         except (SnowmeltError, OSError):
-            return self._clock.now_ms()
+            return None
         manifest = listed.get(release_id)
-        return manifest.origin.created_at_ms if manifest else self._clock.now_ms()
+        return manifest.origin.created_at_ms if manifest else None

@@ -1,4 +1,4 @@
-"""Events into the log: all of a request's or none, completed by what the gateway knows, acknowledged by Kafka."""
+"""Events into the log: once all of a request's are checked, completed by what is known, acknowledged by Kafka."""
 
 import difflib
 import uuid
@@ -8,7 +8,7 @@ import numpy as np
 
 from services.gateway.ports import Log, Record
 from snowmelt.api.events.v1.events_pb2 import Event, ItemUpsert
-from snowmelt.api.gateway.v1.gateway_pb2 import RecordEventsRequest, RecordEventsResponse
+from snowmelt.api.gateway.v1.gateway_pb2 import RecordEventsRequest, RecordEventsResponse, SessionEvent
 from snowmelt.contracts.clock import FUTURE_MS, Clock
 from snowmelt.contracts.errors import FieldViolation, Reason, SnowmeltError
 from snowmelt.contracts.ids import item_keys, session_entity
@@ -94,7 +94,7 @@ def take_tenant(message: Event | ItemUpsert, caller: Caller, path: str) -> None:
     message.tenant = caller.tenant
 
 
-def refuse_ahead(messages: Iterable[Event | ItemUpsert], now_ms: int, path: str) -> None:
+def refuse_ahead(messages: Iterable[Event | ItemUpsert | SessionEvent], now_ms: int, path: str) -> None:
     """Refuses what the lanes would not take: a time too far ahead of the clock.
 
     Raises:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from google.protobuf.message import Message
 from starlette.applications import Starlette
@@ -131,8 +132,19 @@ async def _message(route: Route, request: Request) -> Message:
         twice = tuple(FieldViolation(name, detail) for name in request.path_params if name in value)
         if twice:
             raise SnowmeltError.of_fields(Reason.INVALID_FIELD, twice)
-        value = {**value, **request.path_params}
+        value = {**value, **{name: _decoded(part) for name, part in request.path_params.items()}}
     return to_message(value, route.request())
+
+
+def _decoded(part: str) -> str:
+    name = unquote(part)
+    if {".", ".."} & set(name.split("/")):
+        raise _no_such_path()
+    return name
+
+
+def _no_such_path() -> SnowmeltError:
+    return SnowmeltError(Reason.NOT_FOUND, "there is no such path")
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -144,4 +156,4 @@ async def _refused(request: Request, error: Exception) -> Response:
             request.url.path,
             headers={"allow": allow},
         )
-    return problem(SnowmeltError(Reason.NOT_FOUND, "there is no such path"), request.url.path)
+    return problem(_no_such_path(), request.url.path)

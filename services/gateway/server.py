@@ -142,7 +142,10 @@ async def _open(settings: GatewaySettings, house: _House, stack: contextlib.Asyn
         (admin_pb2_grpc.add_AdminServiceServicer_to_server, AdminServicer(house.admin),
          policies.ADMIN, settings.admin_grpc_address, None),
     ):  # fmt: skip
-        server = await serve([Servicer(add, servicer)], rows, address, settings, tls=secured, max_message_bytes=MiB)
+        server = await serve(
+            [Servicer(add, servicer)], rows, address, settings,
+            tls=secured, max_message_bytes=MiB, missing=house.readiness.own_reasons,
+        )  # fmt: skip
         stack.push_async_callback(server.stop, GRACE_S)
         addresses.append(server.address)
     # Last, since whoever asks for its health takes the answer for all doors.

@@ -23,19 +23,19 @@ class GatewayServicer(gateway_pb2_grpc.GatewayServiceServicer):
     async def RecordEvents(  # noqa: N802 the protos' name
         self, request: public.RecordEventsRequest, _context: object
     ) -> public.RecordEventsResponse:
-        """Appends events; all or none."""
+        """Appends events, once all are checked."""
         return await self._uses.record(request, current_caller())
 
     async def UpsertItems(  # noqa: N802 the protos' name
         self, request: public.UpsertItemsRequest, _context: object
     ) -> public.UpsertItemsResponse:
-        """Adds items or replaces their content; all or none."""
+        """Adds items or replaces their content, once all are checked."""
         return await self._uses.upsert(request, current_caller())
 
     async def WithdrawItems(  # noqa: N802 the protos' name
         self, request: public.WithdrawItemsRequest, _context: object
     ) -> public.WithdrawItemsResponse:
-        """Takes items out of every slate; all or none."""
+        """Takes items out of every slate, once all are checked."""
         return await self._uses.withdraw(request, current_caller())
 
     async def GetUserState(  # noqa: N802 the protos' name

@@ -1,6 +1,6 @@
 """An anonymous session's steps, laid over what is stored of it, for this one answer."""
 
-from services.gateway.record_events import enrich, unknown_type
+from services.gateway.record_events import enrich, refuse_ahead, unknown_type
 from services.gateway.request import Request
 from snowmelt.api.events.v1.events_pb2 import Event
 from snowmelt.contracts.errors import FieldViolation, Reason, SnowmeltError
@@ -15,7 +15,7 @@ def fold_session(request: Request, packed: PackedUserState, views: CompiledViews
     """The state as if the session's events had been recorded; the same value where there are none.
 
     Raises:
-        SnowmeltError: UNKNOWN_EVENT_TYPE.
+        SnowmeltError: UNKNOWN_EVENT_TYPE; INVALID_FIELD for a time too far ahead of the clock.
     """
     steps = request.asked.session_events
     if not steps:
@@ -27,6 +27,7 @@ def fold_session(request: Request, packed: PackedUserState, views: CompiledViews
     )
     if wrong:
         raise SnowmeltError.of_fields(Reason.UNKNOWN_EVENT_TYPE, wrong)
+    refuse_ahead(steps, request.as_of_ms, "session_events")
     first_ms = request.as_of_ms - (len(steps) - 1)
     events = [
         Event(
@@ -35,7 +36,8 @@ def fold_session(request: Request, packed: PackedUserState, views: CompiledViews
             session_id=request.asked.session_id,
             item_id=step.item_id,
             type=step.type,
-            event_time_ms=step.event_time_ms if step.HasField("event_time_ms") else first_ms + i,
+            # Not after the answer's instant: what lies beyond it counts as neither recent nor seen.
+            event_time_ms=min(step.event_time_ms, request.as_of_ms) if step.HasField("event_time_ms") else first_ms + i,
         )
         for i, step in enumerate(steps)
     ]

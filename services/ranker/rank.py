@@ -52,7 +52,8 @@ class RankCandidates:
             raise SnowmeltError(Reason.UNAVAILABLE, "the items have not been read yet; try again in a second")
         ranker = self._releases.ranker(query.release_id)
         with telemetry.span("ranker.rank", candidates=len(query.candidates), release_id=query.release_id):
-            ranked = await self._bench.do(lambda: self._rank(ranker, query), long=query.explain > 0)
+            with stages.counted("ranker.rank"):
+                ranked = await self._bench.do(lambda: self._rank(ranker, query), long=query.explain > 0)
             stages.report(ranked.stages)
         return RankAnswer(query.release_id, ranked, ranker.features, age_ms)
 

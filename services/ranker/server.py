@@ -68,7 +68,7 @@ async def running(settings: RankerSettings) -> AsyncIterator[Addresses]:
 
         servicer = RankerServicer(RankCandidates(releases, items, Workbench(workers)), releases, items)
         add = ranker_pb2_grpc.add_RankerServiceServicer_to_server
-        server = await serve([Servicer(add, servicer)], POLICIES, settings.address, settings)
+        server = await serve([Servicer(add, servicer)], POLICIES, settings.address, settings, missing=missing)
         stack.push_async_callback(server.stop, GRACE_S)
         # Last, since whoever asks for its health takes the answer for the door, too.
         ops = OpsServer(settings.ops_address, missing, settings)

@@ -56,7 +56,8 @@ class CandidateFinder:
         if age_ms is None:
             raise SnowmeltError(Reason.UNAVAILABLE, "the items have not been read yet; try again in a second")
         with telemetry.span("retrieval.retrieve", release_id=question.release_id, limit=question.limit):
-            candidates, taken = await self._bench.do(lambda: self._work(question))
+            with stages.counted("retrieval.retrieve"):
+                candidates, taken = await self._bench.do(lambda: self._work(question))
             stages.report(taken)
             return Found(candidates, taken, age_ms)
 

@@ -74,7 +74,7 @@ async def running(settings: RetrievalSettings) -> AsyncIterator[Retrieval]:
             return replica.missing(settings.replica_age_ms_max) + releases.missing()
 
         door = Servicer(retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server, RetrievalServicer(finder))
-        server = await serve([door], POLICIES, settings.address, settings)
+        server = await serve([door], POLICIES, settings.address, settings, missing=missing)
         stack.push_async_callback(server.stop)
         # Last, since whoever asks for its health takes the answer for the door, too.
         ops = OpsServer(settings.ops_address, missing, settings)

@@ -95,5 +95,10 @@ def load(kind: type[S], environ: Mapping[str, str]) -> S:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        lines = (f"{own}{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}" for e in error.errors())
+        lines = (f"{_key(own, '.'.join(str(p) for p in e['loc']))}: {e['msg']}" for e in error.errors())
         raise ConfigError("\n".join(lines)) from None
+
+
+def _key(own: str, name: str) -> str:
+    """As it stands in the environment: what all share has no service in its name."""
+    return (PREFIX if name.partition(".")[0] in Settings.model_fields else own) + name.upper()

@@ -1,5 +1,6 @@
-"""What every unary call passes through, in order: who asks, room, trace, decoding, deadline, the answer, its errors."""
+"""What every unary call passes through: who asks, its message, room, trace, decoding, deadline, answer, errors."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,10 +17,13 @@ from snowmelt.runtime.grpc_errors import abort
 
 _LOG = logging.getLogger(__name__)
 
+MESSAGE_S = 10.0
+"""How long the message of a call may take to arrive: one that never comes holds nothing for ever."""
+
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Behaviour: TypeAlias = Callable[[Any, Any], Awaitable[Message]]
-RawBehaviour: TypeAlias = Callable[[bytes, Context], Awaitable[bytes]]
+RawBehaviour: TypeAlias = Callable[[Context], Awaitable[bytes]]
 Deserializer: TypeAlias = Callable[[bytes], Message]
 
 
@@ -40,7 +44,7 @@ class Room:
 
 
 class Door:
-    """Wraps the methods of the servicers; nothing of a message is parsed before its caller is known."""
+    """Wraps the methods of the servicers; nothing of a message is read before its caller is known."""
 
     def __init__(self, tokens: Tokens, policies: Policies, room: Room) -> None:
         self._tokens, self._policies, self._room = tokens, policies, room
@@ -56,7 +60,7 @@ class Door:
     def unknown(self, method: str) -> Handler:
         """What a method that does not exist answers: UNIMPLEMENTED, whoever asks."""
 
-        async def answer(_raw: bytes, context: Context) -> bytes:
+        async def answer(context: Context) -> bytes:
             metrics.REQUESTS.labels("grpc", "unknown", Reason.UNKNOWN_METHOD.code).inc()
             await abort(context, SnowmeltError(Reason.UNKNOWN_METHOD, f"there is no method {method[:128]}"))
             return b""
@@ -67,13 +71,14 @@ class Door:
         name = method.rpartition("/")[2]
         seconds = metrics.REQUEST_SECONDS.labels("grpc", name)
 
-        async def answer(raw: bytes, context: Context) -> bytes:
+        async def answer(context: Context) -> bytes:
             started = time.perf_counter()
             reason = "cancelled"
             try:
                 headers, authorization = _metadata(context)
                 caller = self._tokens.authorize(authorization, policy)
                 set_caller(caller)
+                raw = await _read(context)
                 trusted = caller.role is Role.SERVICE
                 with self._room, telemetry.server_span(name, headers, trusted=trusted):
                     reason, response = await _answer(raw, context, policy, behaviour, decode)
@@ -110,8 +115,23 @@ class Door:
 
 
 def _unary_handler(answer: RawBehaviour) -> Handler:
-    make: Any = grpc.unary_unary_rpc_method_handler
-    return cast(Handler, make(answer))
+    # As a stream of one message: grpcio would wait for the message of a unary call before anybody is asked who calls.
+    async def one(_requests: object, context: Context) -> bytes:
+        return await answer(context)
+
+    make: Any = grpc.stream_unary_rpc_method_handler
+    return cast(Handler, make(one))
+
+
+async def _read(context: Context) -> bytes:
+    try:
+        async with asyncio.timeout(MESSAGE_S):
+            raw = await cast(Any, context).read()
+    except TimeoutError:
+        raise SnowmeltError(Reason.DEADLINE_EXCEEDED, f"the message did not come within {MESSAGE_S} s") from None
+    if not isinstance(raw, bytes):
+        raise SnowmeltError(Reason.MALFORMED_MESSAGE, "there is no message")
+    return raw
 
 
 async def _answer(

@@ -15,11 +15,14 @@ DOMAIN = "snowmelt"
 VIOLATIONS_MAX = 20
 TEXT_MAX = 256
 
+TOO_LARGE = "larger than max"
+"""So gRPC itself says that a message is too large; its other refusals of the code are of too much at once."""
+
 _BY_CODE = {reason.code: reason for reason in Reason}
 _BY_GRPC = {
     4: Reason.DEADLINE_EXCEEDED,
     1: Reason.CANCELLED,
-    8: Reason.BODY_TOO_LARGE,
+    8: Reason.UNAVAILABLE,
     12: Reason.UNKNOWN_METHOD,
     14: Reason.UNAVAILABLE,
 }
@@ -61,10 +64,10 @@ def from_rpc_error(error: grpc.RpcError) -> SnowmeltError:
             reason = _BY_CODE.get(info.reason)
         elif detail.Unpack(bad):
             violations = tuple(FieldViolation(v.field, v.description) for v in bad.field_violations)
-    code: int = error.code().value[0]
-    return SnowmeltError(
-        reason or _BY_GRPC.get(code, Reason.INTERNAL), str(error.details() or ""), violations=violations
-    )
+    code, said = error.code().value[0], str(error.details() or "")
+    if reason is None and code == Reason.BODY_TOO_LARGE.value.grpc and TOO_LARGE in said:
+        reason = Reason.BODY_TOO_LARGE
+    return SnowmeltError(reason or _BY_GRPC.get(code, Reason.INTERNAL), said, violations=violations)
 
 
 def _status_of(error: grpc.RpcError) -> status_pb2.Status | None:

@@ -16,7 +16,7 @@ STAGE_SECONDS = Histogram(
     buckets=(*_SECONDS, 20.0, 80.0, 320.0),
 )  # fmt: skip
 STAGE_ERRORS = Counter(
-    "snowmelt_stage_errors_total", "Stages of a lane's or the trainer's work that failed; a lane does them again.",
+    "snowmelt_stage_errors_total", "Stages of work that failed; a lane does them again.",
     ["stage"],
 )  # fmt: skip
 DEGRADED = Counter(
@@ -52,9 +52,20 @@ FEATURE_AGE_SECONDS = Gauge(
 DAMAGED_ITEMS = Gauge(
     "snowmelt_damaged_items", "Items whose state in the view cannot be read; the others are served.", ["view"]
 )
-RELEASE_AGE_SECONDS = Gauge("snowmelt_release_age_seconds", "Age of the release that is served.", ["service"])
+RELEASE_AGE_SECONDS = Gauge(
+    "snowmelt_release_age_seconds", "Age of the release that is served; NaN where none is, or it is not known.",
+    ["service"],
+)  # fmt: skip
 RELEASES_REFUSED = Counter(
     "snowmelt_releases_refused_total", "How often a release that was activated could not be verified or opened.",
     ["service"],
 )  # fmt: skip
 RELEASE_INFO = Gauge("snowmelt_release_info", "1 for the release that is served.", ["service", "release_id"])
+
+
+def say_release(service: str, release_id: str, age_s: float) -> None:
+    """Sets the gauges of the release that is served; an empty id: none is."""
+    RELEASE_INFO.clear()
+    if release_id:
+        RELEASE_INFO.labels(service, release_id).set(1)
+    RELEASE_AGE_SECONDS.labels(service).set(age_s)

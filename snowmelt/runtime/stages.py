@@ -24,14 +24,22 @@ def observe(name: str, seconds: float) -> None:
 
 
 @contextmanager
-def timed(name: str) -> Iterator[None]:
-    """Observes how long the block takes; one that raises counts as an error of the stage, too."""
-    began = time.perf_counter()
+def counted(name: str) -> Iterator[None]:
+    """Counts a block that raises as an error of the stage."""
     try:
         yield
     except Exception:
         metrics.STAGE_ERRORS.labels(name).inc()
         raise
+
+
+@contextmanager
+def timed(name: str) -> Iterator[None]:
+    """Observes how long the block takes; one that raises counts as an error of the stage, too."""
+    began = time.perf_counter()
+    try:
+        with counted(name):
+            yield
     finally:
         observe(name, time.perf_counter() - began)
 

@@ -193,7 +193,7 @@ class House:
 
     def take_down(self, name: str) -> None:
         """Ends a stand-in: its port refuses connections."""
-        self.run(self._servers[name].server.stop(0))
+        self.run(self._servers[name].stop(0))
 
     def bring_back(self, name: str) -> None:
         """Starts it again on the same port."""

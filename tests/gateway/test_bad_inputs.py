@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
+from snowmelt.api.gateway.v1.gateway_pb2 import RecommendRequest, SessionEvent
 from snowmelt.runtime.auth import Role
 from tests.gateway.house import House
 
@@ -69,6 +70,7 @@ BODIES: list[tuple[str, str, bytes | dict[str, Any], int, str]] = [
     ("28 the year 9999", RECOMMEND, session(event_time_ms=253_402_300_799_000), 400, "invalid_field"),
     ("28 1970", RECOMMEND, session(event_time_ms=0), 400, "invalid_field"),
     ("28 1e30", RECOMMEND, session(event_time_ms=1e30), 400, "invalid_field"),
+    ("28 a step of 2099", RECOMMEND, session(event_time_ms=4_070_908_800_000), 400, "invalid_field"),
     (
         "28 an event of 2096", "/v1/events",
         {"events": [{"user_id": "u", "item_id": "i", "type": "click", "event_time_ms": 4 * 10**12}]},
@@ -146,6 +148,9 @@ HEADERS: list[tuple[str, str, str, dict[str, str], bytes, int, str]] = [
     ("49 1,000 headers", "POST", RECOMMEND, {**JSON, **{f"x-{n}": "y" for n in range(1000)}}, GOOD, 431,
      "headers_too_large"),
     ("50 traversal", "GET", "/v1/users/..%2f..%2fetc/state", {}, b"", 404, "not_found"),
+    ("50 traversal in the open", "GET", "/v1/users/a/../../etc/state", {}, b"", 404, "not_found"),
+    ("50 a part too many", "GET", "/v1/users/a/b/state", {}, b"", 404, "not_found"),
+    ("50 dots alone", "GET", "/v1/users/%2e%2e/state", {}, b"", 404, "not_found"),
     ("50 NUL in the path", "GET", "/v1/users/a%00b/state", {}, b"", 400, "invalid_field"),
     ("50 no UTF-8 in the path", "GET", "/v1/users/%ff/state", {}, b"", 400, "invalid_field"),
     ("53 HEAD", "HEAD", RECOMMEND, {}, b"", 405, ""),
@@ -228,6 +233,9 @@ def test_69_http_1_on_the_grpc_port(house: House) -> None:
 
 
 METHOD = "/snowmelt.api.gateway.v1.GatewayService/"
+TOO_FAR_AHEAD = RecommendRequest(
+    session_id="s", session_events=[SessionEvent(item_id="i1", type="click", event_time_ms=4_070_908_800_000)]
+)
 RPC: list[tuple[str, str, bytes, dict[str, Any], grpc.StatusCode]] = [
     ("55 unknown method", METHOD + "Nope", b"", {}, grpc.StatusCode.UNIMPLEMENTED),
     ("55 unknown service", "/a.B/C", b"", {}, grpc.StatusCode.UNIMPLEMENTED),
@@ -239,6 +247,8 @@ RPC: list[tuple[str, str, bytes, dict[str, Any], grpc.StatusCode]] = [
     # Their client gives up by itself: nothing may arrive.
     ("60 a deadline that has passed", METHOD + "Recommend", b"\x0a\x01u", {"timeout": -1},
      grpc.StatusCode.DEADLINE_EXCEEDED),
+    ("28 a step of 2099", METHOD + "Recommend", TOO_FAR_AHEAD.SerializeToString(), {},
+     grpc.StatusCode.INVALID_ARGUMENT),
     ("64 a million entries", METHOD + "Recommend", b"\x0a\x01u" + b"\x32\x01a" * 300_000, {},
      grpc.StatusCode.INVALID_ARGUMENT),
     ("66 groups 1,000 deep", METHOD + "Recommend", b"\x7b" * 1000 + b"\x7c" * 1000, {},

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -46,6 +47,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("Recommend", {"session_id": "s", "session_events": [{"item_id": "", "type": "click"}]}),
     ("Recommend", {"session_id": "s", "session_events": [{"item_id": "not-there", "type": "view"}]}),
     ("Recommend", {"session_id": "s", "session_events": [{"item_id": "i1", "type": "impression"}]}),
+    ("Recommend", {"session_id": "s", "session_events": [{"item_id": "i1", "type": "view", "event_time_ms": 10**12}]}),
     ("Recommend", {}),
     ("Recommend", {"user_id": "dora", "session_id": "s"}),
     ("Recommend", {"user_id": "   "}),
@@ -85,6 +87,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("GetUserState", {"user_id": "dora"}),
     ("GetUserState", {"user_id": "nobody at all"}),
     ("GetUserState", {"user_id": "x" * 129}),
+    ("GetUserState", {"user_id": "org/17"}),
+    ("GetUserState", {"user_id": "100% ä?#/state"}),
+    ("GetUserState", {"user_id": "a%2Fb"}),
 ]
 VARYING = ("request_id", "trace_id", "as_of_ms", "stages")
 STATUS = {1: 499, 3: 400, 4: 504, 5: 404, 7: 403, 8: 413, 9: 400, 10: 409, 12: 404, 13: 500, 14: 503, 16: 401}
@@ -94,7 +99,7 @@ def over_rest(house: House, name: str, body: dict[str, Any]) -> tuple[str, Any]:
     verb, path, _, _ = METHODS[name]
     with house.rest() as client:
         if verb == "GET":
-            answer = client.get(path.format(**body))
+            answer = client.get(path.format(**{name: quote(value, safe="") for name, value in body.items()}))
         else:
             answer = client.post(path, content=json.dumps(body), headers={"content-type": "application/json"})
     found = answer.json()

@@ -144,3 +144,15 @@ def test_catalogue_changes(house: House, tail: Tail) -> None:
     assert {record.key() for record in records} == {b"default/new"}
     assert [change.WhichOneof("change") for change in changes] == ["upsert", "withdrawal"]
     assert (changes[0].upsert.tenant, changes[0].upsert.title) == ("default", "New")
+
+
+@pytest.mark.parametrize("tail", [topics.CATALOG], indirect=True)
+def test_a_withdrawal_holds_against_an_upsert_by_a_fast_clock(house: House, tail: Tail) -> None:
+    now = time.time_ns() // 1_000_000
+    with house.client() as client:
+        client.upsert_items([ItemUpsert(item_id="fast", event_time_ms=now + 290_000)])
+        client.upsert_items([ItemUpsert(item_id="fast", event_time_ms=now - 5)])
+        client.withdraw_items(["fast"])
+    fast, slow, withdrawal = [CatalogChange.FromString(record.value()) for record in tail.take(3)]
+    assert now <= fast.upsert.event_time_ms <= withdrawal.withdrawal.event_time_ms
+    assert slow.upsert.event_time_ms == now - 5

@@ -73,6 +73,15 @@ def test_a_sessions_stored_state_counts_too(house: House) -> None:
     assert "i5" in ids(ask(house, "s2", k=12))
 
 
+@pytest.mark.parametrize("ahead_ms", [200, 60_000, 299_000])
+def test_a_session_whose_clock_is_fast_has_seen_its_items_all_the_same(house: House, ahead_ms: int) -> None:
+    now = time.time_ns() // 1_000_000
+    steps = [SessionEvent(type="click", item_id="i4", event_time_ms=now + ahead_ms)]
+    answer = ask(house, "", session_id="fast", session_events=steps, k=12)
+    assert "i4" not in ids(answer)
+    assert any("The i4" in item.reason for item in answer.items)
+
+
 def test_filters_and_what_is_told_to_the_hops(house: House) -> None:
     answer = ask(
         house, "nobody", categories=["Drama"], exclude_item_ids=["i0"], surface="home", context={"page": "1"}, k=20

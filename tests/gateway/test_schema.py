@@ -46,3 +46,18 @@ def test_generated_requests_meet_the_schema(house: House, verb: str, path: str, 
         case.call_and_validate(base_url=base, headers=headers, checks=CHECKS, timeout=20)
 
     ask()
+
+
+EVENT = {
+    "event_id": "schema-1", "tenant": "default", "user_id": "sue", "session_id": "s", "item_id": "i1", "type": "click",
+    "value": 1.5, "event_time_ms": 1_700_000_000_000, "request_id": "r", "position": 1, "surface": "home",
+    "context": {"a": "b"},
+}  # fmt: skip
+
+
+def test_an_event_may_have_all_that_the_schema_offers(house: House) -> None:
+    with house.rest() as client:
+        offered = client.get("/openapi.json").json()["components"]["schemas"]["Event"]["properties"]
+        answer = client.post("/v1/events", json={"events": [{name: EVENT[name] for name in offered}]})
+    assert answer.status_code == 200, answer.text
+    assert "item_id" in offered

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from services.ranker.adapters.releases import FollowedReleases
 from services.ranker.config import RankerSettings
@@ -158,14 +159,21 @@ def test_what_is_wrong_is_refused_with_its_reason(published: tuple[Path, str], i
     root, release_id = published
 
     async def talk(ask: Ask) -> None:
+        before = _sample("snowmelt_stage_errors_total", stage="ranker.rank") or 0
         for said, spoil, reason in CASES:
             asked = request(release_id)
             spoil(asked)
             with pytest.raises(SnowmeltError) as error:
                 await ask(asked)
             assert error.value.reason is reason, said
+        # Of all these only the two that cannot be finished came so far.
+        assert _sample("snowmelt_stage_errors_total", stage="ranker.rank") == before + 2
 
     asyncio.run(with_ranker(root, items, tmp_path, talk))
+
+
+def _sample(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
 
 
 def test_a_release_of_other_features_is_refused(published: tuple[Path, str], items: Items, tmp_path: Path) -> None:
@@ -199,12 +207,22 @@ def test_a_release_of_features_that_mean_something_else_is_refused(published: tu
     releases.retry()
     releases._watcher.poll()
     assert (list(releases.ids()), releases.missing()) == ([release_id], [])
+    assert _gauges(releases, release_id) == (1, True)
     # The live views change under what is loaded, and change back.
     items.compiled = with_a_wider_window()
     assert releases.ids() == []
+    assert _gauges(releases, release_id) == (None, False)
     assert "snowmelt train" in releases.missing()[0]
     with pytest.raises(SnowmeltError) as error:
         releases.ranker(release_id)
     assert error.value.reason is Reason.RELEASE_NOT_LOADED
     items.compiled = VIEWS
     assert list(releases.ids()) == [release_id]
+    assert _gauges(releases, release_id) == (1, True)
+
+
+def _gauges(releases: FollowedReleases, release_id: str) -> tuple[float | None, bool]:
+    """Whether the gauges name the release, and whether they say how old it is."""
+    releases.set_gauges()
+    age = _sample("snowmelt_release_age_seconds", service="ranker")
+    return _sample("snowmelt_release_info", service="ranker", release_id=release_id), age is not None and age > 0

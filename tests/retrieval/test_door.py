@@ -15,6 +15,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client import REGISTRY
 
 from services.retrieval.adapters.releases import WatchedReleases
 from services.retrieval.config import RetrievalSettings
@@ -168,6 +169,22 @@ def test_errors(run: Callable[..., None], change: dict[str, Any], reason: Reason
         with pytest.raises(SnowmeltError) as caught:
             await door.ask(**change)
         assert caught.value.reason is reason
+
+    run(test)
+
+
+def test_what_fails_on_the_way_is_counted(run: Callable[..., None]) -> None:
+    def errors() -> float:
+        return REGISTRY.get_sample_value("snowmelt_stage_errors_total", {"stage": "retrieval.retrieve"}) or 0
+
+    async def test(door: House) -> None:
+        before = errors()
+        await door.ask()
+        assert errors() == before
+        damaged = retrieval_pb2.UserState(entity="u", profile=b"\0\0", views_hash=VIEWS.hash)
+        with pytest.raises(SnowmeltError):
+            await door.ask(user=damaged)
+        assert errors() == before + 1
 
     run(test)
 

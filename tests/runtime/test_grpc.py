@@ -188,6 +188,36 @@ def test_health_is_open_and_says_not_serving_at_the_end(settings: Settings) -> N
     run(settings, story)
 
 
+def test_a_service_that_lacks_something_is_not_serving_and_the_server_lives(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snowmelt.runtime.grpc_server.HEALTH_S", 0.05)
+    lacks = ["the items have not been read yet"]
+
+    async def story() -> None:
+        door = Servicer(ranker_pb2_grpc.add_RankerServiceServicer_to_server, Answering())
+        server = await serve([door], POLICIES, "127.0.0.1:0", settings, missing=lambda: lacks)
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+
+            async def said(name: str) -> int:
+                answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=2)
+                return int(answer.status)
+
+            name = "snowmelt.api.ranker.v1.RankerService"
+            assert (await said(name), await said("")) == (2, 1)
+            for reasons, status in (([], 1), (["no release is loaded"], 2), ([], 1)):
+                lacks[:] = reasons
+                await asyncio.sleep(0.5)
+                assert (await said(name), await said("")) == (status, 1)
+            await server.health.enter_graceful_shutdown()
+            await asyncio.sleep(0.2)
+            assert (await said(name), await said("")) == (2, 2)
+        await server.stop(0)
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("embedded", [False, True])
 def test_reflection_is_there_in_embedded_mode_alone_and_with_a_token(settings: Settings, embedded: bool) -> None:
     async def codes(one: Served) -> list[grpc.StatusCode]:

@@ -46,7 +46,7 @@ class GrpcRetrieval:
         return from_message(answer.candidates), [StageTime(s.name, s.duration_ms) for s in answer.stages]
 
     async def loaded(self) -> Sequence[str]:
-        """The releases that can be pinned, newest first."""
+        """The releases that can be pinned, the one in use first."""
         request = retrieval_pb2.GetLoadedReleasesRequest()
         answer = await self._remote.call(self._stub.GetLoadedReleases, request, RELEASES_TIMEOUT_S)
         return tuple(answer.release_ids)

@@ -1,6 +1,7 @@
 """The releases folder, followed."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,12 +71,13 @@ class FollowedReleases:
         return self._watcher.missing() or ["no loaded release was trained on the live feature views: `snowmelt train`"]
 
     def set_gauges(self) -> None:
-        """Says which release is in use and how old it is."""
-        for one in self._live()[:1]:
-            age_ms = self._clock.now_ms() - one.manifest.origin.created_at_ms
-            metrics.RELEASE_AGE_SECONDS.labels(SERVICE).set(age_ms / 1000)
-            metrics.RELEASE_INFO.clear()
-            metrics.RELEASE_INFO.labels(SERVICE, one.release_id).set(1)
+        """Says which release is in use and how old it is, if one is."""
+        live = self._live()
+        if live:
+            age_ms = self._clock.now_ms() - live[0].manifest.origin.created_at_ms
+            metrics.say_release(SERVICE, live[0].release_id, age_ms / 1000)
+        else:
+            metrics.say_release(SERVICE, "", math.nan)
 
     def _live(self) -> Sequence[Loaded[Ranker]]:
         views = self._items.views()

@@ -147,7 +147,7 @@ class RecommendResponse(_message.Message):
     RUNG_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     cold_start: _builtins.bool
-    """The user was never seen before."""
+    """Nothing was known of the user."""
     release_id: _builtins.str
     as_of_ms: _builtins.int
     trace_id: _builtins.str

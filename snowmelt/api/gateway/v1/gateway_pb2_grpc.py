@@ -72,21 +72,21 @@ class GatewayServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RecordEvents(self, request, context):
-        """Appends events; all or none. POST /v1/events
+        """Appends events; all are checked before any is sent, and after `unavailable` some may stand. POST /v1/events
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpsertItems(self, request, context):
-        """Adds items or replaces their content; all or none. POST /v1/items
+        """Adds items or replaces their content; checked and sent as events are. POST /v1/items
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WithdrawItems(self, request, context):
-        """Takes items out of every slate; all or none. POST /v1/items/withdraw
+        """Takes items out of every slate; checked and sent as events are. POST /v1/items/withdraw
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

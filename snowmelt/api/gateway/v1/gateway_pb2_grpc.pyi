@@ -34,11 +34,11 @@ class GatewayServiceStub:
     Recommend: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.RecommendRequest, _gateway_pb2.RecommendResponse]
     """A slate for a user or an anonymous session. POST /v1/recommend"""
     RecordEvents: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.RecordEventsRequest, _gateway_pb2.RecordEventsResponse]
-    """Appends events; all or none. POST /v1/events"""
+    """Appends events; all are checked before any is sent, and after `unavailable` some may stand. POST /v1/events"""
     UpsertItems: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.UpsertItemsRequest, _gateway_pb2.UpsertItemsResponse]
-    """Adds items or replaces their content; all or none. POST /v1/items"""
+    """Adds items or replaces their content; checked and sent as events are. POST /v1/items"""
     WithdrawItems: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.WithdrawItemsRequest, _gateway_pb2.WithdrawItemsResponse]
-    """Takes items out of every slate; all or none. POST /v1/items/withdraw"""
+    """Takes items out of every slate; checked and sent as events are. POST /v1/items/withdraw"""
     GetUserState: _grpc.UnaryUnaryMultiCallable[_gateway_pb2.GetUserStateRequest, _gateway_pb2.GetUserStateResponse]
     """What is known of a user, finished at one instant. GET /v1/users/{user_id}/state"""
 
@@ -48,11 +48,11 @@ class GatewayServiceAsyncStub(GatewayServiceStub):
     Recommend: _aio.UnaryUnaryMultiCallable[_gateway_pb2.RecommendRequest, _gateway_pb2.RecommendResponse]  # type: ignore[assignment]
     """A slate for a user or an anonymous session. POST /v1/recommend"""
     RecordEvents: _aio.UnaryUnaryMultiCallable[_gateway_pb2.RecordEventsRequest, _gateway_pb2.RecordEventsResponse]  # type: ignore[assignment]
-    """Appends events; all or none. POST /v1/events"""
+    """Appends events; all are checked before any is sent, and after `unavailable` some may stand. POST /v1/events"""
     UpsertItems: _aio.UnaryUnaryMultiCallable[_gateway_pb2.UpsertItemsRequest, _gateway_pb2.UpsertItemsResponse]  # type: ignore[assignment]
-    """Adds items or replaces their content; all or none. POST /v1/items"""
+    """Adds items or replaces their content; checked and sent as events are. POST /v1/items"""
     WithdrawItems: _aio.UnaryUnaryMultiCallable[_gateway_pb2.WithdrawItemsRequest, _gateway_pb2.WithdrawItemsResponse]  # type: ignore[assignment]
-    """Takes items out of every slate; all or none. POST /v1/items/withdraw"""
+    """Takes items out of every slate; checked and sent as events are. POST /v1/items/withdraw"""
     GetUserState: _aio.UnaryUnaryMultiCallable[_gateway_pb2.GetUserStateRequest, _gateway_pb2.GetUserStateResponse]  # type: ignore[assignment]
     """What is known of a user, finished at one instant. GET /v1/users/{user_id}/state"""
 
@@ -71,7 +71,7 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.RecordEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.RecordEventsResponse, _abc.Awaitable[_gateway_pb2.RecordEventsResponse]]:
-        """Appends events; all or none. POST /v1/events"""
+        """Appends events; all are checked before any is sent, and after `unavailable` some may stand. POST /v1/events"""
 
     @_abc_1.abstractmethod
     def UpsertItems(
@@ -79,7 +79,7 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.UpsertItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.UpsertItemsResponse, _abc.Awaitable[_gateway_pb2.UpsertItemsResponse]]:
-        """Adds items or replaces their content; all or none. POST /v1/items"""
+        """Adds items or replaces their content; checked and sent as events are. POST /v1/items"""
 
     @_abc_1.abstractmethod
     def WithdrawItems(
@@ -87,7 +87,7 @@ class GatewayServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _gateway_pb2.WithdrawItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_gateway_pb2.WithdrawItemsResponse, _abc.Awaitable[_gateway_pb2.WithdrawItemsResponse]]:
-        """Takes items out of every slate; all or none. POST /v1/items/withdraw"""
+        """Takes items out of every slate; checked and sent as events are. POST /v1/items/withdraw"""
 
     @_abc_1.abstractmethod
     def GetUserState(

@@ -34,7 +34,7 @@ class RankerServiceStub:
     Rank: _grpc.UnaryUnaryMultiCallable[_ranker_pb2.RankRequest, _ranker_pb2.RankResponse]
     """Scores the candidates by the pinned release's trees."""
     GetLoadedReleases: _grpc.UnaryUnaryMultiCallable[_ranker_pb2.GetLoadedReleasesRequest, _ranker_pb2.GetLoadedReleasesResponse]
-    """Which releases can be pinned now, newest first, and how far the replica is."""
+    """Which releases can be pinned now, the one in use first, and how far the replica is."""
 
 @_typing.type_check_only
 class RankerServiceAsyncStub(RankerServiceStub):
@@ -42,7 +42,7 @@ class RankerServiceAsyncStub(RankerServiceStub):
     Rank: _aio.UnaryUnaryMultiCallable[_ranker_pb2.RankRequest, _ranker_pb2.RankResponse]  # type: ignore[assignment]
     """Scores the candidates by the pinned release's trees."""
     GetLoadedReleases: _aio.UnaryUnaryMultiCallable[_ranker_pb2.GetLoadedReleasesRequest, _ranker_pb2.GetLoadedReleasesResponse]  # type: ignore[assignment]
-    """Which releases can be pinned now, newest first, and how far the replica is."""
+    """Which releases can be pinned now, the one in use first, and how far the replica is."""
 
 class RankerServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -59,6 +59,6 @@ class RankerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ranker_pb2.GetLoadedReleasesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ranker_pb2.GetLoadedReleasesResponse, _abc.Awaitable[_ranker_pb2.GetLoadedReleasesResponse]]:
-        """Which releases can be pinned now, newest first, and how far the replica is."""
+        """Which releases can be pinned now, the one in use first, and how far the replica is."""
 
 def add_RankerServiceServicer_to_server(servicer: RankerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -57,7 +57,7 @@ class RetrievalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetLoadedReleases(self, request, context):
-        """Which releases can be pinned now, newest first, and how far the replica is.
+        """Which releases can be pinned now, the one in use first, and how far the replica is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

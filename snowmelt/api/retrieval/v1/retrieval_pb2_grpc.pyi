@@ -34,7 +34,7 @@ class RetrievalServiceStub:
     Retrieve: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.RetrieveRequest, _retrieval_pb2.RetrieveResponse]
     """Proposes candidates of the pinned release for one user."""
     GetLoadedReleases: _grpc.UnaryUnaryMultiCallable[_retrieval_pb2.GetLoadedReleasesRequest, _retrieval_pb2.GetLoadedReleasesResponse]
-    """Which releases can be pinned now, newest first, and how far the replica is."""
+    """Which releases can be pinned now, the one in use first, and how far the replica is."""
 
 @_typing.type_check_only
 class RetrievalServiceAsyncStub(RetrievalServiceStub):
@@ -42,7 +42,7 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     Retrieve: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.RetrieveRequest, _retrieval_pb2.RetrieveResponse]  # type: ignore[assignment]
     """Proposes candidates of the pinned release for one user."""
     GetLoadedReleases: _aio.UnaryUnaryMultiCallable[_retrieval_pb2.GetLoadedReleasesRequest, _retrieval_pb2.GetLoadedReleasesResponse]  # type: ignore[assignment]
-    """Which releases can be pinned now, newest first, and how far the replica is."""
+    """Which releases can be pinned now, the one in use first, and how far the replica is."""
 
 class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -59,6 +59,6 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _retrieval_pb2.GetLoadedReleasesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_pb2.GetLoadedReleasesResponse, _abc.Awaitable[_retrieval_pb2.GetLoadedReleasesResponse]]:
-        """Which releases can be pinned now, newest first, and how far the replica is."""
+        """Which releases can be pinned now, the one in use first, and how far the replica is."""
 
 def add_RetrievalServiceServicer_to_server(servicer: RetrievalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
