@@ -26,8 +26,8 @@ class NoKafka:
         self.stopped.set()
 
 
-def children(name: str) -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.name() == name]
+def redis_servers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if child.name() == "redis-server"]
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> NoKafka:
 def test_a_rig_that_is_broken_off_while_it_starts_ends_its_parts(
     kafka: NoKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, during = children("redis-server"), []
+    before, during = redis_servers(), list[psutil.Process]()
 
     def interrupted(*_: Any) -> None:
-        during.extend(child for child in psutil.Process().children() if child not in before)
+        during.extend(child for child in redis_servers() if child not in before)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "Admin", interrupted)
