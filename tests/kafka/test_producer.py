@@ -1,6 +1,7 @@
 """A caller that gives up harms nobody: the producer goes on delivering."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def test_a_cancelled_wait_does_not_end_the_deliveries(tmp_path: Path) -> None:
     async def story() -> int:
         await producer.send(EVENTS, b"default/u", b"first", NOW_MS)
         process.send_signal(signal.SIGSTOP)
+        os.waitpid(process.pid, os.WUNTRACED)  # it may answer until it has stopped
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(producer.send(EVENTS, b"default/u", b"given up", NOW_MS), 0.2)
         process.send_signal(signal.SIGCONT)
@@ -32,6 +34,6 @@ def test_a_cancelled_wait_does_not_end_the_deliveries(tmp_path: Path) -> None:
         # The record that was given up is in the log: a caller may only repeat it with the same event id.
         assert asyncio.run(story()) == 2
     finally:
-        producer.close()
-        process.terminate()
+        process.kill()
         process.wait()
+        producer.close()
