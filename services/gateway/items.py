@@ -25,7 +25,7 @@ class ItemEditor:
         self._log, self._clock = log, clock
 
     async def upsert(self, request: UpsertItemsRequest, caller: Caller) -> UpsertItemsResponse:
-        """Adds items or replaces their content; tenant and event_time_ms (now, the latest) are filled in where absent.
+        """Adds items or replaces their content; tenant and event_time_ms are filled in, a time after now becomes now.
 
         Raises:
             SnowmeltError: INVALID_FIELD (an item twice among others), PERMISSION_DENIED; UNAVAILABLE where Kafka did

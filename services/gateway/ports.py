@@ -97,7 +97,7 @@ class Pins(Protocol):
     """Which release a request is pinned to."""
 
     def pinned(self) -> str:
-        """The first release of retrieval's that the ranker has loaded too; empty where nothing is loaded."""
+        """The first release of retrieval's that the ranker has loaded too; else retrieval's first; else empty."""
 
     def retrieval_answers(self) -> bool:
         """Whether retrieval answered when it was last asked."""

@@ -101,8 +101,8 @@ def _parse_times(text: pa.ChunkedArray, column: str, path: Path, formats: Sequen
             return pc.cast(pc.cast(pc.cast(text, kind), pa.timestamp("ms"), safe=False), pa.int64())
         except pa.ArrowException:
             continue
-    first = _kind(given[0])
-    row = first_bad(text, lambda value: first is not None and _kind(value) == first)
+    first = _zone(given[0])
+    row = first_bad(text, lambda value: first is not None and _zone(value) == first)
     raise BadDataError(
         f"{path}: row {row}: {column} is {shown(text[row - 1].as_py())}, expected ISO-8601 (all with an offset or "
         "all without) or milliseconds since 1970"
@@ -136,12 +136,12 @@ def _is_number(value: pa.Scalar) -> bool:
     return True
 
 
-def _kind(value: pa.Scalar) -> pa.DataType | None:
-    """As which of the kinds of instants a text can be read."""
+def _zone(value: pa.Scalar) -> str | None:
+    """Whether a text that can be read as an instant has an offset: "UTC", else ""; None where it cannot be."""
     for kind in INSTANTS:
         try:
             value.cast(kind)
         except pa.ArrowException:
             continue
-        return kind
+        return kind.tz or ""
     return None

@@ -105,7 +105,8 @@ def _refuse_open_quotes(path: Path, encoding: str) -> None:
             for record in records:
                 row += bool(record)
         except csv.Error:
-            raise BadDataError(f'{path}: row {row}: a value begins with " and does not end with one') from None
+            where = f"row {row}" if row else "the header"
+            raise BadDataError(f'{path}: {where}: a value begins with " and does not end with one') from None
 
 
 def _parse_csv(path: Path, encoding: str) -> pa.Table:

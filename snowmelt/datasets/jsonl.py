@@ -32,12 +32,17 @@ def read_jsonl(path: Path) -> pa.Table:
 
 def _record(line: str, path: Path, row: int) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = json.loads(line, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
         raise BadDataError(f"{path}: row {row}: not valid JSON ({error})") from None
     if not isinstance(record, dict):
         raise BadDataError(f"{path}: row {row}: not a JSON object")
     return record
+
+
+def _constant(word: str) -> float | None:
+    """NaN is how some writers say null; what is infinite is refused where a number is expected."""
+    return None if word == "NaN" else float(word)
 
 
 def _column(name: str, values: list[Any], path: Path) -> pa.Array:
@@ -50,9 +55,8 @@ def _column(name: str, values: list[Any], path: Path) -> pa.Array:
     for row, value in enumerate(values, start=1):
         if value is not None and (isinstance(value, list) != listed or not _is_flat(value)):
             expected = "a list of texts" if listed else "text or a number"
-            raise BadDataError(
-                f"{path}: row {row}: {name} is {shown(value)}, expected {expected} as in the rows before"
-            )
+            before = " as in the rows before" if row > 1 else ""
+            raise BadDataError(f"{path}: row {row}: {name} is {shown(value)}, expected {expected}{before}")
     return pa.array([None if v is None else [_text(word) for word in v] if listed else _text(v) for v in values])
 
 

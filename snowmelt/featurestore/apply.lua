@@ -4,7 +4,7 @@
 -- ARGV: 1 epoch, 2 number of ranges, then per range: fence field, from, to, applied, duplicates, dead;
 --       then the number of views, per view: section spec (merge.lua), length of the key before the entity, number of
 --       deltas; then the deltas.
--- Returns the stored next offset of each range: `to` of all where the write was applied; nothing of it is where one
+-- Returns the error DAMAGED with the key of a state that cannot be merged; else the stored next offset of each range: `to` of all where the write was applied; nothing of it is where one
 -- of them does not begin at its fence.
 --
 -- Everything is merged before anything is written: Redis does not roll back a script that fails half-way.
@@ -27,27 +27,35 @@ local head = 3 + 6 * ranges
 local views = tonumber(ARGV[head])
 local first_delta = head + 3 * views + 1
 local key, delta = 3 + views, first_delta
-local writes, w, changes = {}, 0, {}
-for view = 1, views do
-  local at = head + 3 * view - 2
-  local spec, prefix, count = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local kinds, parameters = parse(spec)
-  local entities = {}
-  for start = key, key + count - 1, 1000 do
-    local states = call('MGET', args(KEYS, start, math.min(start + 999, key + count - 1)))
-    for i = 1, #states do
-      local name, d = KEYS[start + i - 1], ARGV[delta]
-      local s = states[i]
-      writes[w + 1] = name
-      writes[w + 2] = s and merge(s, d, kinds, parameters) or d
-      w = w + 2
-      entities[#entities + 1] = sub(name, prefix + 1)
-      delta = delta + 1
+local writes, w, changes, merging = {}, 0, {}, nil
+local function merge_all()
+  for view = 1, views do
+    local at = head + 3 * view - 2
+    local spec, prefix, count = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+    local kinds, parameters = parse(spec)
+    local entities = {}
+    for start = key, key + count - 1, 1000 do
+      local states = call('MGET', args(KEYS, start, math.min(start + 999, key + count - 1)))
+      for i = 1, #states do
+        local name, d = KEYS[start + i - 1], ARGV[delta]
+        local s = states[i]
+        merging = name
+        writes[w + 1] = name
+        writes[w + 2] = s and merge(s, d, kinds, parameters) or d
+        w = w + 2
+        entities[#entities + 1] = sub(name, prefix + 1)
+        delta = delta + 1
+      end
+      merging = nil
     end
+    key = key + count
+    changes[view] = entities
   end
-  key = key + count
-  changes[view] = entities
 end
+
+local whole, why = pcall(merge_all)
+if not whole and merging then return redis.error_reply('DAMAGED ' .. merging) end
+if not whole then error(why) end
 
 for start = 1, w, 1000 do
   call('MSET', args(writes, start, math.min(start + 999, w)))

@@ -19,7 +19,7 @@ _LOG = logging.getLogger(__name__)
 RETRIES = 4
 BACKOFF_MIN_S = 0.05
 BACKOFF_MAX_S = 1.0
-REPLICA = "the online store is a replica now and takes no writes: name its primary in SNOWMELT_REDIS_URL"
+DEMOTED = "this Redis follows another now and takes no writes: name the one that does in SNOWMELT_REDIS_URL"
 
 
 def connect(url: str, timeout_s: float = 5.0, retries: int = RETRIES) -> redis.Redis:
@@ -91,7 +91,7 @@ def redis_errors() -> Iterator[None]:
         detail = "the online store has no memory left: raise Redis's maxmemory"
         raise SnowmeltError(Reason.UNAVAILABLE, detail) from None
     except ReadOnlyError:
-        raise SnowmeltError(Reason.UNAVAILABLE, REPLICA) from None
+        raise SnowmeltError(Reason.UNAVAILABLE, DEMOTED) from None
     except (redis.ConnectionError, redis.TimeoutError) as error:
         detail = "the online store does not answer: start Redis or mend SNOWMELT_REDIS_URL"
         raise SnowmeltError(Reason.UNAVAILABLE, detail) from error

@@ -28,6 +28,8 @@ POLL_S = 0.2
 AGAIN_S = 5.0
 """Until everything is read anew, where what was read could not be taken."""
 REBUILD = "`snowmelt rebuild online` makes it anew"
+SHOWN = 5
+"""Damaged items that the log names at most."""
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
@@ -150,6 +152,8 @@ class ItemReplica:
         if changes.reset:
             statistics = ItemStatistics(views.views[STATISTICS_VIEW], self._tenant)
             self._damaged.clear()
+            for view in (CONTENT_VIEW, STATISTICS_VIEW):
+                metrics.DAMAGED_ITEMS.labels(view).set(0)
         touched = np.empty(0, np.uint64)
 
         def update(states: States) -> tuple[ItemContent, Keys]:
@@ -179,10 +183,10 @@ class ItemReplica:
         found, damaged = read_sound(states, read)
         if changes.reset and len(damaged) == len(states):
             raise SnowmeltError(Reason.FEATURES_MISMATCH, f"no state of {view} can be read: {REBUILD}")
-        for item in damaged:
-            _LOG.error(
-                "the state of item %r in %s is damaged, and what was known of it stands: %s", item, view, REBUILD
-            )
+        if damaged:
+            named = ", ".join([*map(repr, damaged[:SHOWN]), *(["and others"] if len(damaged) > SHOWN else [])])
+            said = "%d damaged states in %s (%s); what was known of these items stands: %s"
+            _LOG.error(said, len(damaged), view, named, REBUILD)
         self._damaged[view] = self._damaged.get(view, set()) - {item for item, _ in states} | set(damaged)
         metrics.DAMAGED_ITEMS.labels(view).set(len(self._damaged[view]))
         return found

@@ -16,7 +16,7 @@ from snowmelt.contracts.ids import BUCKETS, DEFAULT_TENANT, entity_bucket
 from snowmelt.features.views import CompiledViews
 from snowmelt.featurestore import names
 from snowmelt.featurestore.append_only import AppendOnlyFile
-from snowmelt.featurestore.connection import REPLICA, answers, check_server, connect, redis_errors
+from snowmelt.featurestore.connection import DEMOTED, answers, check_server, connect, redis_errors
 from snowmelt.featurestore.fences import Fences, Partition
 from snowmelt.featurestore.generations import Generations, check_views
 from snowmelt.featurestore.sections import pack_spec
@@ -163,21 +163,22 @@ class StateStore:
         return found
 
     def _failure(self, write: BucketWrite, error: Exception) -> Exception:
-        """What a script's error means: commands are refused within it, or a state is damaged."""
+        """What a script's error means: a command was refused within it, or a state is damaged."""
         said = str(error)
         refused = _REFUSED.search(said)
         if isinstance(error, ReadOnlyError) or (refused and refused[1] == "READONLY"):
             self.client.connection_pool.disconnect()  # the same address may lead to the new primary
-            return SnowmeltError(Reason.UNAVAILABLE, REPLICA)
+            return SnowmeltError(Reason.UNAVAILABLE, DEMOTED)
         if refused and refused[1] == "OOM":
             return OutOfMemoryError(said)
-        if "user_script" not in said or refused or type(error) is not redis.ResponseError:
+        if not said.startswith("DAMAGED "):
             return error
-        return SnowmeltError(
-            Reason.INTERNAL,
-            f"a state in bucket {write.bucket} is damaged, and nothing of the write was applied: `snowmelt rebuild "
-            f"online` makes the states anew ({said})",
+        state = said.removeprefix("DAMAGED ")
+        detail = (
+            f"the state {state} is damaged, and nothing of the write into bucket {write.bucket} was applied: "
+            "`snowmelt rebuild online` makes the states anew"
         )
+        return SnowmeltError(Reason.INTERNAL, detail)
 
     def _command(self, write: BucketWrite, epoch: str) -> list[bytes | str | int]:
         place = (self.tenant, write.bucket, self.generation)

@@ -1,5 +1,6 @@
 """The lake's one door: create, append exactly once, read at a version, ask how far each partition has landed."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from snowmelt.lake.appending import Range, counter, owner
 from snowmelt.lake.compacting import COMPACT_FILES
 from snowmelt.lake.errors import lake_errors
 from snowmelt.lake.schemas import DEAD_LETTERS, TABLES, TOPIC_TABLES, properties
+
+_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 
 Partition = tuple[str, str, int]
 """Incarnation, topic, partition."""
@@ -46,13 +49,17 @@ class Lake:
         url: a folder's path, or the same with ``file://`` in front.
 
     Raises:
-        SnowmeltError: INVALID_FIELD for another scheme.
+        SnowmeltError: INVALID_FIELD for another scheme, and for a path that deltalake would take for another.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.removeprefix("file://").rstrip("/")
-        if "://" in self.url:
-            detail = f"the lake lies in a folder; the scheme {url.partition('://')[0]}:// is not supported"
+        detail = ""
+        if "://" in self.url or (self.url != url.rstrip("/") and not self.url.startswith("/")):
+            detail = f"the lake lies in a folder; {url} is not supported"
+        elif found := _ESCAPE.search(self.url):
+            detail = f"{found[0]} in the lake's path would be read as one sign: choose another folder than {self.url}"
+        if detail:
             raise SnowmeltError(Reason.INVALID_FIELD, detail, field="SNOWMELT_LAKE_URL")
         self._handles: dict[str, DeltaTable] = {}
         self._logs: dict[str, AppVersions] = {}

@@ -96,6 +96,22 @@ def test_nan_is_nobody_and_ids_keep_their_digits(tmp_path: Path) -> None:
     assert data.events["session_id"].to_pylist() == ["", "s1", ""]
 
 
+def test_nan_in_json_is_nobody_too(tmp_path: Path) -> None:
+    events = [
+        {"user_id": who, "session_id": "s", "item_id": "a", "type": "view", "event_time": 1_714_557_600_000 + n}
+        for n, who in enumerate(["u1", float("nan"), "u3"])
+    ]
+    assert read(tmp_path, "events", events).events["user_id"].to_pylist() == ["u1", "", "u3"]
+
+
+def test_a_time_that_is_none_is_named_beside_nanoseconds(tmp_path: Path) -> None:
+    times = ("2024-05-01T10:00:00Z", "2024-05-01T10:00:00.123456789Z", "yesterday")
+    for order in (times, (times[1], times[0], times[2])):
+        lines = "".join(f"u1,a,view,{time}\n" for time in order)
+        with pytest.raises(BadDataError, match="row 3: event_time is 'yesterday'"):
+            read(tmp_path, "events", "user_id,item_id,type,event_time\n" + lines)
+
+
 def test_an_instant_that_may_be_missing_may_be_missing_in_some_rows(tmp_path: Path) -> None:
     data = read(tmp_path, "catalogue", "item_id,available_from,event_time\na,2024-05-01,2024-05-01\nb,,\n")
     assert data.catalogue["available_from_ms"].to_pylist() == [1_714_521_600_000, None]

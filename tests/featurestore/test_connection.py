@@ -145,7 +145,7 @@ def test_a_write_whose_answer_was_lost_is_in_once(server: RedisServer) -> None:
     relay.close()
 
 
-def test_a_redis_that_became_a_replica_is_left_for_another_connection(
+def test_a_redis_that_was_demoted_is_left_for_another_connection(
     redis_server: Callable[[], RedisServer],
 ) -> None:
     """A planned failover demotes the node and leaves it alive; its address may lead elsewhere by now."""
@@ -155,7 +155,7 @@ def test_a_redis_that_became_a_replica_is_left_for_another_connection(
     before = store.client.client_id()
     with client_of(server.url) as client:
         client.replicaof("127.0.0.1", other.port)
-        with pytest.raises(SnowmeltError, match="is a replica now and takes no writes") as told:
+        with pytest.raises(SnowmeltError, match="follows another now and takes no writes") as told:
             store.apply([write])
         assert told.value.reason is Reason.UNAVAILABLE
         client.replicaof("NO", "ONE")

@@ -2,14 +2,20 @@
 
 import numpy as np
 import pytest
+from redis._parsers.base import BaseParser
 
-from snowmelt.contracts.errors import SnowmeltError
+from snowmelt.api.events.v1.events_pb2 import CatalogChange, ItemUpsert
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.contracts.ids import DEFAULT_TENANT, entity_bucket, item_keys
+from snowmelt.features.rows import Rows
 from snowmelt.featurestore import names
+from snowmelt.featurestore.damage import read_sound
+from snowmelt.featurestore.item_content import ItemContent
 from snowmelt.featurestore.item_replica import CONTENT_VIEW, STATISTICS_VIEW
 from snowmelt.featurestore.store import StateStore
 from snowmelt.runtime import metrics
-from tests.featurestore.shop import AS_OF_MS, ITEMS, Follow, Shop, until
+from tests.featurestore.shop import AS_OF_MS, ITEMS, VIEWS, Follow, Shop, until
+from tests.fixtures.writes import one_range
 
 
 def damage(store: StateStore, view: str, item: str, state: bytes) -> bytes:
@@ -37,7 +43,7 @@ def test_a_damaged_item_does_not_hold_up_the_others(
     assert replica.rows(np.array([i3])).tolist() == [-1]
     assert replica.statistics(np.array([i5, i7]), AS_OF_MS)["clicks_28d"].tolist() == [0, 1]
     for view, item in ((CONTENT_VIEW, "i3"), (STATISTICS_VIEW, "i5")):
-        assert f"the state of item '{item}' in {view} is damaged" in caplog.text
+        assert f"1 damaged states in {view} ('{item}')" in caplog.text
         assert metrics.DAMAGED_ITEMS.labels(view)._value.get() == 1
 
     damage(shop.store, CONTENT_VIEW, "i3", content)
@@ -68,7 +74,55 @@ def test_nothing_is_merged_into_a_damaged_state(redis_url: str, state: bytes) ->
     before = dict(zip(ITEMS, shop.store.read(STATISTICS_VIEW, ITEMS), strict=True))
     damage(shop.store, STATISTICS_VIEW, "i5", state)
     mates = [i for i in ITEMS if entity_bucket(DEFAULT_TENANT, i) == entity_bucket(DEFAULT_TENANT, "i5") and i != "i5"]
-    with pytest.raises(SnowmeltError, match=r"a state in bucket \d+ is damaged.*snowmelt rebuild online"):
+    with pytest.raises(SnowmeltError, match=r"the state \{.*/item_stats/i5 is damaged.*rebuild online"):
         shop.click(["i5", *mates])
     assert mates
     assert shop.store.read(STATISTICS_VIEW, ["i5", *mates]) == [state, *map(before.__getitem__, mates)]
+
+
+def test_every_flipped_bit_is_read_or_said() -> None:
+    change = CatalogChange(
+        upsert=ItemUpsert(tenant=DEFAULT_TENANT, item_id="i", title="one", price=1.5, event_time_ms=9)
+    )
+    view = VIEWS.views[CONTENT_VIEW]
+    (sound,) = view.fold(Rows.from_catalog([change], [change.SerializeToString()], [7])).states
+    for place in range(8 * len(sound)):
+        state = bytearray(sound)
+        state[place // 8] ^= 1 << place % 8
+        damaged = ("i", bytes(state))
+        with np.errstate(invalid="ignore"):  # of a first upsert that is no time
+            content, named = read_sound(
+                [damaged], lambda states: ItemContent.empty().updated(view, [s for _, s in states])
+            )
+        assert (content is None) == (named == ["i"])
+
+
+R7, R6 = (
+    " script: f00, on @user_script:70.",
+    "ERR Error running script (call to f_00): @user_script:9: @user_script: 9: -",
+)
+AWAY, REFUSED = Reason.UNAVAILABLE, Reason.INTERNAL
+SAID = [
+    ("READONLY You can't write against a read only replica." + R7, AWAY, "follows another"),
+    ("OOM command not allowed when used memory > 'maxmemory'." + R7, AWAY, "no memory left"),
+    ("MISCONF Errors writing to the AOF file: No space left on device" + R7, REFUSED, "No space left"),
+    ("NOREPLICAS Not enough good replicas to write." + R7, REFUSED, "NOREPLICAS"),
+    ("ERR ACL failure in" + R7, REFUSED, "ACL failure"),
+    (R6 + "READONLY You can't write against a read only replica.", AWAY, "follows another"),
+    (R6 + "OOM command not allowed when used memory > 'maxmemory'.", AWAY, "no memory left"),
+    (R6 + "MISCONF Errors writing to the AOF file: No space left on device", REFUSED, "No space left"),
+    ("DAMAGED {default/3}/1-abc/item_stats/an item", REFUSED, "item_stats/an item is damaged"),
+]
+
+
+@pytest.mark.parametrize(("said", "reason", "told"), SAID)
+def test_what_redis_6_and_7_say_of_a_refused_write_is_not_taken_for_damage(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, said: str, reason: Reason, told: str
+) -> None:
+    store = StateStore(redis_url, VIEWS)
+    monkeypatch.setattr("snowmelt.featurestore.store.answers", lambda *_: [BaseParser.parse_error(said)])
+    with pytest.raises(SnowmeltError) as refused:
+        store.apply([one_range(0, "inc", "topic", 0, 0, 1)])
+    assert refused.value.reason is reason
+    assert told in refused.value.detail
+    assert ("is damaged" in refused.value.detail) == said.startswith("DAMAGED")

@@ -37,9 +37,10 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_a_lake_lies_in_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(SnowmeltError, match="the scheme s3:// is not supported") as refused:
-        Lake("s3://bucket/lake")
-    assert refused.value.reason is Reason.INVALID_FIELD
+    for url, said in (("s3://b/lake", "s3://b/lake is not"), ("file://h/l", "file://h/l is not"), ("/a%20b", "%20 in")):
+        with pytest.raises(SnowmeltError, match=said) as refused:
+            Lake(url)
+        assert refused.value.reason is Reason.INVALID_FIELD
     assert Lake(f"file://{tmp_path}/").url == str(tmp_path)
 
 

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from snowmelt.contracts.errors import Reason, SnowmeltError
 from snowmelt.features.ragged import F64, I64, Array, Ragged, lasts, offsets_of
 from snowmelt.features.sections import Section
 
 HEAD_BYTES = 16
 
+_LARGEST = np.uint64(np.iinfo(np.int64).max)
 _ABSENT = struct.pack(">d", float("nan"))
 
 
@@ -47,9 +49,16 @@ def boxed_numbers(values: F64) -> Array:
 
 
 def records(blob: bytes, places: Sequence[int], sizes: Sequence[int]) -> Ragged:
-    """The columns of sections that begin at such places and are so many bytes long: n cells of none or one record."""
+    """The columns of sections that begin at such places and are so many bytes long: n cells of none or one record.
+
+    Raises:
+        SnowmeltError: FEATURES_MISMATCH where a time or an offset is none.
+    """
     held = [(place, size) for place, size in zip(places, sizes, strict=True) if size]
-    heads = np.array([struct.unpack_from(">QQ", blob, place) for place, _ in held], np.int64).reshape(-1, 2)
+    heads = np.array([struct.unpack_from(">QQ", blob, place) for place, _ in held], np.uint64).reshape(-1, 2)
+    if (heads > _LARGEST).any():
+        raise SnowmeltError(Reason.FEATURES_MISMATCH, "a state holds a time or an offset beyond all there are")
+    heads = heads.astype(np.int64)
     payloads = boxed([blob[place + HEAD_BYTES : place + size] for place, size in held])
     return Ragged(offsets_of(np.array(sizes, np.int64) > 0), (heads[:, 0], heads[:, 1], payloads))
 
