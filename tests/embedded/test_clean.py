@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from snowmelt.embedded.home import Home
+from tests.fixtures.running import runs
 
 ROOT = Path(__file__).parents[2]
 NOTER = """
@@ -42,13 +42,6 @@ def left(tmp_path: Path) -> Iterator[Home]:
     yield home
     if runs(run.children["collector"]):
         os.kill(run.children["collector"], signal.SIGKILL)
-
-
-def runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_what_a_killed_supervisor_left_is_ended_first(left: Home) -> None:

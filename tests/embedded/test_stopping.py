@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from snowmelt.api.events.v1 import events_pb2 as pb
@@ -19,6 +18,7 @@ from snowmelt.contracts.topics import EVENTS
 from snowmelt.embedded.home import Home, Run
 from snowmelt.lake import Lake
 from snowmelt.runtime.kafka.producer import Producer
+from tests.fixtures.running import runs
 
 pytestmark = [pytest.mark.redis, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
@@ -102,13 +102,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         for pid in run.children.values() if run is not None else ():
             if runs(pid):
                 os.kill(pid, signal.SIGKILL)
-
-
-def runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_the_embedded_broker_died_is_said_and_everything_ends(start: Start) -> None:
