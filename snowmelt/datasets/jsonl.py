@@ -32,17 +32,12 @@ def read_jsonl(path: Path) -> pa.Table:
 
 def _record(line: str, path: Path, row: int) -> dict[str, Any]:
     try:
-        record = json.loads(line, parse_constant=_constant)
+        record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise BadDataError(f"{path}: row {row}: not valid JSON ({error})") from None
     if not isinstance(record, dict):
         raise BadDataError(f"{path}: row {row}: not a JSON object")
     return record
-
-
-def _constant(word: str) -> float | None:
-    """NaN is how some writers say null; what is infinite is refused where a number is expected."""
-    return None if word == "NaN" else float(word)
 
 
 def _column(name: str, values: list[Any], path: Path) -> pa.Array:
@@ -69,7 +64,10 @@ def _words(value: object) -> list[Any]:
 
 
 def _text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value)
+    """As text; NaN, which is how some writers say null, is none."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value) if value == value else None  # noqa: PLR0124 - NaN alone differs from itself
 
 
 def _is_unicode(record: object) -> bool:

@@ -125,24 +125,23 @@ def _records(group: Group, words: Array, starts: I64, lengths: I64) -> Ragged:
 
 
 def _last_records(states: Sequence[bytes], places: list[int], width: int) -> Ragged:
-    counts: list[int] = []
-    heads: list[tuple[int, int]] = []
+    held: list[bool] = []
+    heads: list[tuple[int, ...]] = []
     payloads: list[bytes] = []
     for state, start in zip(states, places, strict=True):
         place = start
         for _ in range(width):
             length = int.from_bytes(state[place : place + 4], "big")
             place += 4 + length
-            counts.append(int(length > 0))
+            held.append(length > 0)
             if length:
                 if length < last.HEAD_BYTES or place > len(state):
                     raise mismatch()
-                heads.append(struct.unpack_from(">QQ", state, place - length))
+                heads.append(struct.unpack_from(">qq", state, place - length))
                 payloads.append(state[place - length + last.HEAD_BYTES : place])
         if place != len(state):
             raise mismatch()
-    times, offsets = np.array(heads, np.int64).reshape(-1, 2).T
-    return Ragged(offsets_of(np.array(counts, np.int64)), (times, offsets, last.boxed(payloads)))
+    return last.of_records(held, heads, payloads)
 
 
 def mismatch() -> SnowmeltError:

@@ -4,8 +4,8 @@
 -- ARGV: 1 epoch, 2 number of ranges, then per range: fence field, from, to, applied, duplicates, dead;
 --       then the number of views, per view: section spec (merge.lua), length of the key before the entity, number of
 --       deltas; then the deltas.
--- Returns the error DAMAGED with the key of a state that cannot be merged; else the stored next offset of each range: `to` of all where the write was applied; nothing of it is where one
--- of them does not begin at its fence.
+-- Returns the stored next offset of each range: `to` of all where the write was applied; nothing of it is where one
+-- of them does not begin at its fence. The error DAMAGED names the key of a state that cannot be merged.
 --
 -- Everything is merged before anything is written: Redis does not roll back a script that fails half-way.
 

@@ -151,9 +151,6 @@ class ItemReplica:
         statistics = self._statistics
         if changes.reset:
             statistics = ItemStatistics(views.views[STATISTICS_VIEW], self._tenant)
-            self._damaged.clear()
-            for view in (CONTENT_VIEW, STATISTICS_VIEW):
-                metrics.DAMAGED_ITEMS.labels(view).set(0)
         touched = np.empty(0, np.uint64)
 
         def update(states: States) -> tuple[ItemContent, Keys]:
@@ -172,21 +169,20 @@ class ItemReplica:
                 callback(touched)
 
     def _read(self, changes: Changes, view: str, read: Callable[[States], T]) -> T | None:
-        """What ``read`` gives of a view's changes; of items that are damaged what was known before stands.
+        """What ``read`` gives of a view's changes; of items that are damaged what was known stands, on a reset nothing.
 
         Raises:
             SnowmeltError: FEATURES_MISMATCH where all states that there are would be damaged: they are others.
         """
         states = changes.states.get(view, ())
-        if not states:
-            return None
-        found, damaged = read_sound(states, read)
-        if changes.reset and len(damaged) == len(states):
+        found, damaged = read_sound(states, read) if states else (None, [])
+        if changes.reset and damaged and len(damaged) == len(states):
             raise SnowmeltError(Reason.FEATURES_MISMATCH, f"no state of {view} can be read: {REBUILD}")
         if damaged:
             named = ", ".join([*map(repr, damaged[:SHOWN]), *(["and others"] if len(damaged) > SHOWN else [])])
-            said = "%d damaged states in %s (%s); what was known of these items stands: %s"
-            _LOG.error(said, len(damaged), view, named, REBUILD)
-        self._damaged[view] = self._damaged.get(view, set()) - {item for item, _ in states} | set(damaged)
+            rest = "they are not known" if changes.reset else "what was known of them stands"
+            _LOG.error("damaged states of %d items in %s (%s), %s: %s", len(damaged), view, named, rest, REBUILD)
+        before = set() if changes.reset else self._damaged.get(view, set())
+        self._damaged[view] = before - {item for item, _ in states} | set(damaged)
         metrics.DAMAGED_ITEMS.labels(view).set(len(self._damaged[view]))
         return found

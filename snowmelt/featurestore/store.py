@@ -165,20 +165,20 @@ class StateStore:
     def _failure(self, write: BucketWrite, error: Exception) -> Exception:
         """What a script's error means: a command was refused within it, or a state is damaged."""
         said = str(error)
+        if said.startswith("DAMAGED "):
+            state = said.removeprefix("DAMAGED ")
+            detail = (
+                f"the state {state} is damaged, and nothing of the write into bucket {write.bucket} was applied: "
+                "`snowmelt rebuild online` makes the states anew"
+            )
+            return SnowmeltError(Reason.INTERNAL, detail)
         refused = _REFUSED.search(said)
         if isinstance(error, ReadOnlyError) or (refused and refused[1] == "READONLY"):
             self.client.connection_pool.disconnect()  # the same address may lead to the new primary
             return SnowmeltError(Reason.UNAVAILABLE, DEMOTED)
         if refused and refused[1] == "OOM":
             return OutOfMemoryError(said)
-        if not said.startswith("DAMAGED "):
-            return error
-        state = said.removeprefix("DAMAGED ")
-        detail = (
-            f"the state {state} is damaged, and nothing of the write into bucket {write.bucket} was applied: "
-            "`snowmelt rebuild online` makes the states anew"
-        )
-        return SnowmeltError(Reason.INTERNAL, detail)
+        return error
 
     def _command(self, write: BucketWrite, epoch: str) -> list[bytes | str | int]:
         place = (self.tenant, write.bucket, self.generation)

@@ -15,7 +15,6 @@ from snowmelt.features.sections import Section
 
 HEAD_BYTES = 16
 
-_LARGEST = np.uint64(np.iinfo(np.int64).max)
 _ABSENT = struct.pack(">d", float("nan"))
 
 
@@ -55,12 +54,21 @@ def records(blob: bytes, places: Sequence[int], sizes: Sequence[int]) -> Ragged:
         SnowmeltError: FEATURES_MISMATCH where a time or an offset is none.
     """
     held = [(place, size) for place, size in zip(places, sizes, strict=True) if size]
-    heads = np.array([struct.unpack_from(">QQ", blob, place) for place, _ in held], np.uint64).reshape(-1, 2)
-    if (heads > _LARGEST).any():
+    heads = [struct.unpack_from(">qq", blob, place) for place, _ in held]
+    payloads = [blob[place + HEAD_BYTES : place + size] for place, size in held]
+    return of_records([size > 0 for size in sizes], heads, payloads)
+
+
+def of_records(held: Sequence[bool], heads: Sequence[tuple[int, ...]], payloads: Sequence[bytes]) -> Ragged:
+    """n cells that hold one record or none: its time and offset, and its payload.
+
+    Raises:
+        SnowmeltError: FEATURES_MISMATCH where a time or an offset is none.
+    """
+    columns = np.array(heads, np.int64).reshape(-1, 2)
+    if (columns < 0).any():
         raise SnowmeltError(Reason.FEATURES_MISMATCH, "a state holds a time or an offset beyond all there are")
-    heads = heads.astype(np.int64)
-    payloads = boxed([blob[place + HEAD_BYTES : place + size] for place, size in held])
-    return Ragged(offsets_of(np.array(sizes, np.int64) > 0), (heads[:, 0], heads[:, 1], payloads))
+    return Ragged(offsets_of(np.array(held, np.int64)), (columns[:, 0], columns[:, 1], boxed(payloads)))
 
 
 def numbers(payloads: Sequence[bytes | None]) -> F64:
