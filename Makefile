@@ -122,5 +122,5 @@ lock: ## resolve the requirements anew (needs uv)
 	  --custom-compile-command "make lock" -q --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## stop what runs, then remove the state of the one-command mode
-	@if [ -x $(BIN)/snowmelt ] && [ -d "$(STATE)" ]; then $(BIN)/snowmelt down || [ ! -e "$(STATE)/run.json" ]; fi
+	@if [ -x $(BIN)/snowmelt ] && [ -d "$(STATE)" ]; then $(BIN)/snowmelt down || $(BIN)/snowmelt down; fi
 	rm -rf "$(STATE)"

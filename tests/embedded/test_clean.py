@@ -72,15 +72,13 @@ def test_it_removes_the_folder_that_is_named(words: tuple[str, ...], tmp_path: P
     assert (other.exists(), named.exists()) == (bool(words), not words)
 
 
-@pytest.mark.parametrize(("code", "noted"), [(0, False), (1, False), (1, True), (69, True)])
-def test_what_was_left_undone_is_no_reason_to_keep_it(tmp_path: Path, code: int, noted: bool) -> None:
-    """`snowmelt down` ends with 1 also where it stopped all and lanes were not drained: then nothing is noted."""
-    state, stand_in = tmp_path / "state", tmp_path / "venv/bin/snowmelt"
+@pytest.mark.parametrize(("codes", "kept"), [((0,), False), ((1, 0), False), ((1, 1), True), ((69, 69), True)])
+def test_what_was_left_undone_is_no_reason_to_keep_it(tmp_path: Path, codes: tuple[int, ...], kept: bool) -> None:
+    """`snowmelt down` ends with 1 where it stopped all and lanes were not drained; asked again, nothing runs."""
+    state, stand_in, asked = tmp_path / "state", tmp_path / "venv/bin/snowmelt", tmp_path / "asked"
     state.mkdir()
     stand_in.parent.mkdir(parents=True)
-    if noted:
-        (state / "run.json").touch()
-    stand_in.write_text(f"#!/bin/sh\nexit {code}\n")
+    stand_in.write_text(f"#!/bin/sh\n[ -e {asked} ] && exit {codes[-1]}\ntouch {asked}\nexit {codes[0]}\n")
     stand_in.chmod(0o755)
     done = clean(f"VENV={tmp_path / 'venv'}", SNOWMELT_STATE_DIR=str(state))
-    assert (state.exists(), done.returncode != 0) == (noted, noted)
+    assert (state.exists(), done.returncode != 0) == (kept, kept)
